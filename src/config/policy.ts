@@ -1,0 +1,78 @@
+import type { Prefix } from '../net/prefix.ts'
+
+/** What a loaded policy file means: every default filled in, every unit in the name. See rules/sluice.yaml. */
+export interface Policy {
+  readonly mode: Mode
+  readonly threads: number
+  /** Sources that are tracked at the same time, over all path threads. */
+  readonly sources: number
+  readonly queue: QueuePolicy
+  /** 1 to 32, in the order of the file; each port belongs to one of them at most. */
+  readonly services: readonly Service[]
+  readonly ban: BanPolicy
+  readonly allow: readonly Prefix[]
+  readonly firewall: { readonly backend: Backend; readonly checkMs: number }
+  /** `undefined`: no metrics are served. */
+  readonly metrics: { readonly address: string; readonly port: number } | undefined
+  readonly control: { readonly socket: string; readonly group: string }
+  readonly log: { readonly level: LogLevel; readonly format: LogFormat }
+}
+
+/** `shadow` decides, counts and reports like `enforce`, and accepts. */
+export type Mode = 'enforce' | 'shadow'
+export type Backend = 'auto' | 'nft' | 'legacy'
+export type Protocol = 'tcp' | 'udp'
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+export type LogFormat = 'auto' | 'json' | 'pretty'
+
+export interface QueuePolicy {
+  /** Number of the first NFQUEUE; thread n listens on `first + n`. */
+  readonly first: number
+  /** Packets; the kernel's cap is 65,535. */
+  readonly length: number
+  readonly copyBytes: number
+  /** Let packets pass while the queue is full. */
+  readonly failOpen: boolean
+  readonly socketBufferBytes: number
+}
+
+export interface Service {
+  readonly name: string
+  readonly ports: readonly PortRange[]
+  readonly mode: Mode
+  /** `undefined`: no such limit. */
+  readonly limits: {
+    readonly source: Limit | undefined
+    readonly network: Limit | undefined
+    readonly total: Limit | undefined
+  }
+  /** How many refusals within which time make an offender; `undefined`: nobody is banned over this service. */
+  readonly ban: { readonly strikes: number; readonly withinMs: number } | undefined
+}
+
+export interface PortRange {
+  readonly protocol: Protocol
+  readonly first: number
+  readonly last: number
+}
+
+/** A token bucket: `burst` tokens at most, `ratePerSecond` new ones a second. */
+export interface Limit {
+  readonly burst: number
+  readonly ratePerSecond: number
+}
+
+export interface BanPolicy {
+  readonly firstMs: number
+  /** Each further offence multiplies the ban time by this. */
+  readonly factor: number
+  readonly longestMs: number
+  /** For how long an offence is remembered. */
+  readonly memoryMs: number
+  /** From which offence on a ban covers all ports. */
+  readonly allPortsFrom: number
+  /** Share of the ban time that is added at random, 0 to 1. */
+  readonly jitter: number
+  /** Entries of each ban set (ipset `maxelem`), and offenders that are remembered. */
+  readonly maxEntries: number
+}

@@ -1,0 +1,68 @@
+import type { Limit, Policy, Protocol } from '../config/policy.ts'
+import { NO_SERVICE, type ServiceSlots } from './service-slots.ts'
+
+/** Limits of a service, in the order in which the path asks them. */
+export const LIMIT_KINDS = ['source', 'network', 'total'] as const
+export type LimitKind = (typeof LIMIT_KINDS)[number]
+
+/**
+ * A policy as the path reads it: plain arrays, indexed by service slot, that can be posted to a worker
+ * thread. `intervalMs` and `toleranceMs` hold three numbers a slot, one for each limit kind; an interval
+ * of 0 means that there is no such limit.
+ */
+export interface CompiledPolicy {
+  /** Service slot for each of the 65,536 ports, or `NO_SERVICE`. */
+  readonly tcpPorts: Uint8Array
+  readonly udpPorts: Uint8Array
+  /** Time in which one token grows: 1000 / rate. */
+  readonly intervalMs: Float64Array
+  /** How far ahead of the clock a bucket may be filled up: (burst - 1) x interval. */
+  readonly toleranceMs: Float64Array
+  /** 1 where a refusal is reported but not carried out; one more entry for `NO_SERVICE`. */
+  readonly isShadow: Uint8Array
+  /** Strikes that make an offender; 0: nobody is promoted. */
+  readonly strikes: Uint8Array
+  readonly strikeWindowSeconds: Float64Array
+}
+
+/**
+ * Compiles `policy` for one of its path threads. Source and network limits hold in full on each thread,
+ * since the kernel always sends a network to the same one; the total is divided among them.
+ */
+export function compilePolicy(policy: Policy, slots: ServiceSlots): CompiledPolicy {
+  slots.update(policy.services.map((service) => service.name))
+  const compiled: CompiledPolicy = {
+    tcpPorts: new Uint8Array(65_536).fill(NO_SERVICE),
+    udpPorts: new Uint8Array(65_536).fill(NO_SERVICE),
+    intervalMs: new Float64Array(NO_SERVICE * LIMIT_KINDS.length),
+    toleranceMs: new Float64Array(NO_SERVICE * LIMIT_KINDS.length),
+    isShadow: new Uint8Array(NO_SERVICE + 1),
+    strikes: new Uint8Array(NO_SERVICE),
+    strikeWindowSeconds: new Float64Array(NO_SERVICE),
+  }
+  compiled.isShadow[NO_SERVICE] = policy.mode === 'shadow' ? 1 : 0
+  for (const service of policy.services) {
+    const slot = slots.slotOf(service.name)
+    for (const { protocol, first, last } of service.ports)
+      portTable(compiled, protocol).fill(slot, first, last + 1)
+    for (const [i, kind] of LIMIT_KINDS.entries()) {
+      const share = kind === 'total' ? policy.threads : 1
+      setLimit(compiled, slot * LIMIT_KINDS.length + i, service.limits[kind], share)
+    }
+    compiled.isShadow[slot] = policy.mode === 'shadow' || service.mode === 'shadow' ? 1 : 0
+    compiled.strikes[slot] = service.ban?.strikes ?? 0
+    compiled.strikeWindowSeconds[slot] = (service.ban?.withinMs ?? 0) / 1000
+  }
+  return compiled
+}
+
+function portTable(compiled: CompiledPolicy, protocol: Protocol): Uint8Array {
+  return protocol === 'tcp' ? compiled.tcpPorts : compiled.udpPorts
+}
+
+function setLimit(compiled: CompiledPolicy, at: number, limit: Limit | undefined, share: number): void {
+  if (limit === undefined) return
+  const intervalMs = (1000 * share) / limit.ratePerSecond
+  compiled.intervalMs[at] = intervalMs
+  compiled.toleranceMs[at] = (Math.max(1, limit.burst / share) - 1) * intervalMs
+}

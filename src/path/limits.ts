@@ -1,0 +1,100 @@
+import type { CompiledPolicy } from './compile.ts'
+import type { PacketView } from './decode.ts'
+import { Reason } from './reasons.ts'
+import type { BucketTable } from './table.ts'
+
+/** The three buckets that one attempt draws from: of its source, of its network, of all strangers. */
+export interface Buckets {
+  readonly sources: BucketTable
+  readonly networks: BucketTable
+  /** For each service slot, the time in ms at which the bucket of all strangers is full again. */
+  readonly totalFullAtMs: Float64Array
+}
+
+/**
+ * The token buckets, as GCRA (ITU-T I.371, annex A): a bucket is the one time at which it will be full
+ * again. An attempt conforms while that time is no more than `tolerance` ahead of the clock, and moves
+ * it on by `interval`.
+ *
+ * An attempt takes a token from all three buckets or from none. So a source over its own limit eats
+ * nothing of what its network and everybody else share, and a flood that the total refuses leaves no
+ * trace in the tables: forged addresses cannot fill them faster than the total lets them in.
+ */
+export class Limits {
+  /** The slot of the source that `admit` refused by its own limit. */
+  refusedSlot = -1
+  readonly #buckets: Buckets
+
+  constructor(buckets: Buckets) {
+    this.#buckets = buckets
+  }
+
+  /** `Reason.withinLimit` with a token taken from each bucket, or the limit that refuses. */
+  admit(view: PacketView, service: number, policy: CompiledPolicy, nowMs: number): Reason {
+    const { sources, networks, totalFullAtMs } = this.#buckets
+    const { intervalMs, toleranceMs } = policy
+    const limit = service * 3
+    const tag = (service << 1) | (view.family === 6 ? 0x101 : 0x100)
+    const sourceInterval = intervalMs[limit]!
+    const networkInterval = intervalMs[limit + 1]!
+    const totalInterval = intervalMs[limit + 2]!
+
+    let source = -1
+    if (sourceInterval !== 0) {
+      source = sources.find(view.sourceHigh, view.sourceLow, tag)
+      if (source >= 0 && isEmpty(sources.fullAtMs, source, nowMs, sourceInterval, toleranceMs[limit]!)) {
+        this.refusedSlot = source
+        return Reason.sourceLimit
+      }
+    }
+
+    const networkLow = networkBits(view)
+    let network = -1
+    if (networkInterval !== 0) {
+      network = networks.find(view.sourceHigh, networkLow, tag)
+      if (
+        network >= 0 &&
+        isEmpty(networks.fullAtMs, network, nowMs, networkInterval, toleranceMs[limit + 1]!)
+      ) {
+        return Reason.networkLimit
+      }
+    }
+
+    if (totalInterval !== 0) {
+      if (isEmpty(totalFullAtMs, service, nowMs, totalInterval, toleranceMs[limit + 2]!))
+        return Reason.totalLimit
+      take(totalFullAtMs, service, nowMs, totalInterval)
+    }
+    if (networkInterval !== 0) {
+      if (network < 0) network = networks.insert(view.sourceHigh, networkLow, tag, nowMs)
+      take(networks.fullAtMs, network, nowMs, networkInterval)
+    }
+    if (sourceInterval !== 0) {
+      if (source < 0) source = sources.insert(view.sourceHigh, view.sourceLow, tag, nowMs)
+      take(sources.fullAtMs, source, nowMs, sourceInterval)
+    }
+    return Reason.withinLimit
+  }
+}
+
+/** The low half of the network's key: the first 24 bits of an IPv4 address, bits 32 to 48 of an IPv6 one. */
+function networkBits(view: PacketView): number {
+  return (view.sourceLow & (view.family === 4 ? 0xffffff00 : 0xffff0000)) >>> 0
+}
+
+function isEmpty(
+  fullAtMs: Float64Array,
+  at: number,
+  nowMs: number,
+  intervalMs: number,
+  toleranceMs: number,
+): boolean {
+  // A tighter policy or a clock that jumped back may have left more debt than a burst can hold.
+  const most = nowMs + toleranceMs + intervalMs
+  if (fullAtMs[at]! > most) fullAtMs[at] = most
+  return fullAtMs[at]! > nowMs + toleranceMs
+}
+
+function take(fullAtMs: Float64Array, at: number, nowMs: number, intervalMs: number): void {
+  fullAtMs[at] = Math.max(fullAtMs[at]!, nowMs) + intervalMs
+}

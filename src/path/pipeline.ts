@@ -1,0 +1,104 @@
+import { classify, exempt } from './classify.ts'
+import type { CompiledPolicy } from './compile.ts'
+import { decisionIndex, PathCounters } from './counters.ts'
+import { decode, PacketView } from './decode.ts'
+import { Limits } from './limits.ts'
+import { PromotionRing } from './promotions.ts'
+import { REASONS, Reason, Verdict } from './reasons.ts'
+import { Retransmissions } from './retransmissions.ts'
+import { NO_SERVICE } from './service-slots.ts'
+import type { SharedState } from './shared.ts'
+import { BucketTable } from './table.ts'
+
+const TCP = 6
+
+/** By reason, as numbers for the path. */
+const REFUSES = Uint8Array.from(REASONS, (reason) => (reason.refuses ? 1 : 0))
+
+/**
+ * The packet path: from bytes to a verdict, with time as an argument, so that the kernel's queue and a
+ * capture are judged by the same code. Nothing here allocates, waits or throws.
+ */
+export class Pipeline {
+  policy: CompiledPolicy
+  /** Of the packet judged last. */
+  reason: Reason = Reason.withinLimit
+  readonly view = new PacketView()
+  readonly counters: PathCounters
+  readonly #sources: BucketTable
+  readonly #limits: Limits
+  readonly #retransmissions: Retransmissions
+  readonly #promotions: PromotionRing
+  /** Promotions since `takePromoted`. */
+  #promoted = 0
+
+  constructor(policy: CompiledPolicy, shared: SharedState) {
+    this.policy = policy
+    this.counters = new PathCounters(shared.counters)
+    this.#sources = new BucketTable(shared.sources, this.counters.sources, shared.seed)
+    const networks = new BucketTable(shared.networks, this.counters.networks, shared.seed)
+    this.#limits = new Limits({
+      sources: this.#sources,
+      networks,
+      totalFullAtMs: new Float64Array(shared.totals),
+    })
+    this.#retransmissions = new Retransmissions(shared.seed[2]!)
+    this.#promotions = new PromotionRing(shared.promotions)
+  }
+
+  /** The verdict on the packet at `bytes[offset, offset + length)`, which begins with its IP header. */
+  judge(bytes: Uint8Array, offset: number, length: number, nowMs: number): Verdict {
+    const view = this.view
+    let service = NO_SERVICE
+    let reason = decode(view, bytes, offset, length)
+    if (reason === Reason.withinLimit) {
+      service = classify(view, this.policy)
+      reason = exempt(view, service)
+    }
+    if (reason === Reason.withinLimit) reason = this.#limits.admit(view, service, this.policy, nowMs)
+    if (REFUSES[reason] === 1) reason = this.#punish(service, reason, nowMs)
+    return this.#settle(service, reason)
+  }
+
+  /** How many offenders the ring has received since the last call. */
+  takePromoted(): number {
+    const promoted = this.#promoted
+    this.#promoted = 0
+    return promoted
+  }
+
+  /**
+   * A refusal by the source's own limit is a strike. None is: a retransmission, which is the same attempt;
+   * a refusal by network or total, which strikes the neighbours of the guilty; and UDP, whose address may
+   * be forged.
+   */
+  #punish(service: number, reason: Reason, nowMs: number): Reason {
+    if (service === NO_SERVICE || this.view.protocol !== TCP) return reason
+    if (this.#retransmissions.seen(this.view, nowMs)) return Reason.retransmission
+    if (reason === Reason.sourceLimit) this.#strike(service, this.#limits.refusedSlot, nowMs)
+    return reason
+  }
+
+  #strike(service: number, slot: number, nowMs: number): void {
+    this.counters.strikes[service]!++
+    const needed = this.policy.strikes[service]!
+    const strikes = this.#sources.strike(slot, nowMs, this.policy.strikeWindowSeconds[service]!)
+    if (needed === 0 || strikes < needed) return
+    this.#sources.clearStrikes(slot)
+    const { family, sourceHigh, sourceLow } = this.view
+    if (this.#promotions.push(family, sourceHigh, sourceLow, service, strikes, nowMs)) {
+      this.counters.promotions[service]!++
+      this.#promoted++
+    } else {
+      this.counters.promotionsLost[0]!++
+    }
+  }
+
+  #settle(service: number, reason: Reason): Verdict {
+    let verdict: Verdict = Verdict.accept
+    if (REFUSES[reason] === 1) verdict = this.policy.isShadow[service] === 1 ? Verdict.shadow : Verdict.drop
+    this.reason = reason
+    this.counters.decisions[decisionIndex(service, verdict, reason)]!++
+    return verdict
+  }
+}

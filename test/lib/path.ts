@@ -1,0 +1,44 @@
+import type { Policy } from '../../src/config/policy.ts'
+import { compilePolicy } from '../../src/path/compile.ts'
+import { Pipeline } from '../../src/path/pipeline.ts'
+import { PromotionRing } from '../../src/path/promotions.ts'
+import { REASONS, VERDICTS } from '../../src/path/reasons.ts'
+import { ServiceSlots } from '../../src/path/service-slots.ts'
+import { createSharedState } from '../../src/path/shared.ts'
+import { type PacketFields, packet } from './packets.ts'
+
+/** The packet path with a clock of its own, for tests. */
+export class TestPath {
+  readonly slots = new ServiceSlots()
+  readonly shared
+  readonly pipeline: Pipeline
+  readonly promotions: PromotionRing
+  /** Each SYN of a test is a new attempt unless it names a sequence number. */
+  #sequence = 0
+
+  constructor(policy: Policy) {
+    this.shared = createSharedState(policy.sources)
+    this.pipeline = new Pipeline(compilePolicy(policy, this.slots), this.shared)
+    this.promotions = new PromotionRing(this.shared.promotions)
+  }
+
+  swap(policy: Policy): void {
+    this.pipeline.policy = compilePolicy(policy, this.slots)
+  }
+
+  /** `verdict reason`, such as `drop source-limit`. */
+  send(fields: PacketFields, nowMs: number): string {
+    const bytes = packet({ sequence: ++this.#sequence, ...fields })
+    const verdict = this.pipeline.judge(bytes, 0, bytes.length, nowMs)
+    return `${VERDICTS[verdict]} ${REASONS[this.pipeline.reason]!.name}`
+  }
+
+  /** How many of `count` packets, one every `everyMs` from `startMs` on, are accepted. */
+  accepted(count: number, fields: PacketFields, startMs: number, everyMs = 0): number {
+    let accepted = 0
+    for (let i = 0; i < count; i++) {
+      if (this.send(fields, startMs + i * everyMs).startsWith('accept')) accepted++
+    }
+    return accepted
+  }
+}

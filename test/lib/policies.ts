@@ -1,0 +1,39 @@
+import type { Policy, Service } from '../../src/config/policy.ts'
+
+/** A service on `port`/tcp without any limit; `changes` says what matters to the test. */
+export function service(name: string, port: number, changes: Partial<Service> = {}): Service {
+  return {
+    name,
+    ports: [{ protocol: 'tcp', first: port, last: port }],
+    mode: 'enforce',
+    limits: { source: undefined, network: undefined, total: undefined },
+    ban: undefined,
+    ...changes,
+  }
+}
+
+/** A policy of `services` and otherwise ordinary values. */
+export function policy(services: readonly Service[], changes: Partial<Policy> = {}): Policy {
+  return {
+    mode: 'enforce',
+    threads: 1,
+    sources: 1024,
+    queue: { first: 9713, length: 65_535, copyBytes: 256, failOpen: true, socketBufferBytes: 8 << 20 },
+    services,
+    ban: {
+      firstMs: 600_000,
+      factor: 4,
+      longestMs: 2_000_000_000,
+      memoryMs: 2_592_000_000,
+      allPortsFrom: 3,
+      jitter: 0.1,
+      maxEntries: 65_536,
+    },
+    allow: [],
+    firewall: { backend: 'auto', checkMs: 2000 },
+    metrics: undefined,
+    control: { socket: '/run/sluice/control.sock', group: 'sluice' },
+    log: { level: 'info', format: 'json' },
+    ...changes,
+  }
+}

@@ -1,0 +1,118 @@
+import { formatPrefix } from '../net/prefix.ts'
+import { BucketTable } from '../path/table.ts'
+import type { BanPolicy, Limit, Policy, Service } from './policy.ts'
+import { formatDuration, formatPorts, grouped } from './values.ts'
+
+/** The whole effective policy, defaults included, as text for people. */
+export function explainPolicy(policy: Policy): string {
+  const { queue, firewall, metrics, control, log } = policy
+  const firstQueue = `from queue ${queue.first} on, ${grouped(queue.length)} packets each`
+  return [
+    policy.mode === 'enforce'
+      ? 'mode: enforce'
+      : 'mode: shadow; everything is decided and reported, nothing is dropped',
+    '',
+    ...policy.services.flatMap((service) => [...explainService(service), '']),
+    ...explainBan(policy.ban),
+    '',
+    `allow list: ${policy.allow.map(formatPrefix).join(', ') || 'empty; only the automatic entries'}`,
+    `sources: ${grouped(policy.sources)} at the same time, in a table of ${mebibytes(BucketTable.bytes(policy.sources))}`,
+    `threads: ${policy.threads}, ${firstQueue}`,
+    `queue: up to ${grouped(queue.length)} packets wait, ${queue.copyBytes} bytes of each are read; ` +
+      `when full, packets ${queue.failOpen ? 'pass' : 'are dropped'}`,
+    `firewall: back end ${firewall.backend}, checked every ${formatDuration(firewall.checkMs)}`,
+    `metrics: ${metrics ? `http://${authority(metrics)}/metrics` : 'off'}`,
+    `control: ${control.socket}, for root and group ${control.group}`,
+    `log: ${log.level} and worse, format ${log.format}`,
+  ].join('\n')
+}
+
+/** The same for programs: prefixes and ports as text, metrics that are off as `null`. */
+export function policyAsJson(policy: Policy): object {
+  return {
+    ...policy,
+    services: policy.services.map((service) => ({ ...service, ports: service.ports.map(formatPorts) })),
+    allow: policy.allow.map(formatPrefix),
+    metrics: policy.metrics ?? null,
+  }
+}
+
+/** A rate in words, in the smallest unit in which it is a whole number: `4 a minute`. */
+export function describeRate(ratePerSecond: number): string {
+  const units = [
+    ['second', 1],
+    ['minute', 60],
+    ['hour', 3600],
+    ['day', 86_400],
+  ] as const
+  const whole = units.find(([, seconds]) => {
+    const count = ratePerSecond * seconds
+    return count > 0.5 && Math.abs(count - Math.round(count)) < 1e-6
+  })
+  const [unit, seconds] = whole ?? units[3]
+  return `${grouped(Math.round(ratePerSecond * seconds))} a ${unit}`
+}
+
+function explainService({ name, ports, mode, limits, ban }: Service): string[] {
+  const lines = [
+    `service ${name}: ${ports.map(formatPorts).join(', ')}${mode === 'shadow' ? ', shadow' : ''}`,
+  ]
+  const kinds = { source: 'each source', network: 'each network', total: 'all together' } as const
+  for (const kind of ['source', 'network', 'total'] as const) {
+    const limit = limits[kind]
+    lines.push(`  ${kinds[kind].padEnd(12)}  ${limit ? explainLimit(limit) : 'no limit'}`)
+  }
+  const banned =
+    ban && `after ${ban.strikes} refusals by the first limit within ${formatDuration(ban.withinMs)}`
+  lines.push(`  ${'ban'.padEnd(12)}  ${banned ?? 'never'}`)
+  return lines
+}
+
+/** The most that a bucket lets through in a time: what it holds, and what grows meanwhile. */
+function explainLimit({ burst, ratePerSecond }: Limit): string {
+  const most = (seconds: number) => grouped(Math.floor(burst + ratePerSecond * seconds + 1e-6))
+  return (
+    `${grouped(burst)} at once, then ${describeRate(ratePerSecond)}; ` +
+    `at most ${most(60)} in a minute, ${most(3600)} in an hour`
+  )
+}
+
+function explainBan(ban: BanPolicy): string[] {
+  const jitter =
+    ban.jitter === 0 ? '' : `, and up to ${Number((ban.jitter * 100).toFixed(2))} % more at random`
+  return [
+    `bans: ${banTimes(ban).map(inUnits).join(', ')}${jitter}`,
+    `  offences are remembered for ${formatDuration(ban.memoryMs)}; from number ${ban.allPortsFrom} on, all ports are closed`,
+    `  each set holds ${grouped(ban.maxEntries)} bans`,
+  ]
+}
+
+/** How long the first, second ... ban is, in ms, up to the longest; at most ten. */
+function banTimes({ firstMs, factor, longestMs }: BanPolicy): number[] {
+  const times = [firstMs]
+  while (times.length < 10 && factor > 1 && times.at(-1)! < longestMs) {
+    times.push(Math.min(longestMs, Math.round(times.at(-1)! * factor)))
+  }
+  return times
+}
+
+/** `2h 40m` */
+function inUnits(ms: number): string {
+  const sizes = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000, ms: 1 }
+  let rest = Math.round(ms)
+  const parts: string[] = []
+  for (const [unit, size] of Object.entries(sizes)) {
+    const count = Math.floor(rest / size)
+    if (count > 0) parts.push(`${count}${unit}`)
+    rest %= size
+  }
+  return parts.join(' ')
+}
+
+function authority({ address, port }: { address: string; port: number }): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`
+}

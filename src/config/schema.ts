@@ -1,0 +1,166 @@
+import * as z from 'zod'
+import { nearest } from './nearest.ts'
+import { banCanBeCarriedOut, limitsNest, partsFitTogether, serviceCanBan, servicesAreApart } from './rules.ts'
+import {
+  allowed,
+  boolean,
+  choice,
+  complaint,
+  decimal,
+  duration,
+  integer,
+  listenAddress,
+  type Parse,
+  ports,
+  rate,
+  text,
+} from './values.ts'
+
+const SECOND = 1000
+const DAY = 86_400 * SECOND
+
+// This table is the list of all settings: name, allowed values, default. rules/sluice.yaml explains them.
+
+const limit = section({
+  burst: value(integer(1, 1_000_000)),
+  rate: value(rate),
+})
+
+const service = section({
+  enabled: value(boolean, true),
+  ports: list(value(ports), 'a list of ports, such as [22, 53/udp]', 1, 64),
+  mode: value(choice('enforce', 'shadow'), 'enforce'),
+  limits: section({
+    source: limit.optional(),
+    network: limit.optional(),
+    total: limit.optional(),
+  }).superRefine(limitsNest, evenIfWrong()),
+  ban: section({
+    strikes: value(integer(1, 255)),
+    within: value(duration(SECOND, 7 * DAY)),
+  }).optional(),
+}).superRefine(serviceCanBan, evenIfWrong())
+
+/** A policy file, checked and with its defaults, by the names of the file. Durations are in ms. */
+export const policyFile = section({
+  mode: value(choice('enforce', 'shadow'), 'enforce'),
+  threads: value(integer(1, 16), 1),
+  sources: value(integer(1024, 16_777_216), 262_144),
+  services: z
+    .record(z.string(), service, {
+      error: (issue) => complaint(issue.input, 'a section for each service, such as ssh'),
+    })
+    .superRefine(servicesAreApart, evenIfWrong()),
+  allow: orEmpty(list(value(allowed), 'a list of addresses, such as [192.0.2.1]', 0, 65_536), []),
+  ban: orEmpty(
+    section({
+      first: value(duration(SECOND, 365 * DAY), '10m'),
+      factor: value(decimal(1, 100), 4),
+      longest: value(duration(SECOND, 365 * DAY), '3w'),
+      jitter: value(decimal(0, 1), 0.1),
+      memory: value(duration(SECOND, 365 * DAY), '30d'),
+      allPortsFrom: value(integer(1, 1000), 3),
+      maxEntries: value(integer(1, 1_048_576), 65_536),
+    }).superRefine(banCanBeCarriedOut, evenIfWrong()),
+  ),
+  queue: orEmpty(
+    section({
+      first: value(integer(0, 65_535), 9713),
+      length: value(integer(1, 65_535), 8192),
+      copy: value(integer(64, 65_531), 256),
+      failOpen: value(boolean, true),
+    }),
+  ),
+  firewall: orEmpty(
+    section({
+      backend: value(choice('auto', 'nft', 'legacy'), 'auto'),
+      check: value(duration(100, 60 * SECOND), '2s'),
+    }),
+  ),
+  metrics: z
+    .preprocess(
+      (given) => (given === 'off' || given === false ? undefined : (given ?? {})),
+      section({
+        address: value(listenAddress, '127.0.0.1'),
+        port: value(integer(1, 65_535), 9713),
+      }).optional(),
+    )
+    // Without this a missing key would mean "off".
+    .prefault({}),
+  control: orEmpty(
+    section({
+      // sockaddr_un holds 108 bytes with the closing NUL.
+      socket: value(
+        text(/^\/[!-~]{1,106}$/, 'an absolute path of at most 107 ASCII characters without blanks'),
+        '/run/sluice/control.sock',
+      ),
+      group: value(text(/^[a-z_][a-z0-9_-]{0,31}$/, 'the name of a group, such as sluice'), 'sluice'),
+    }),
+  ),
+  log: orEmpty(
+    section({
+      level: value(choice('debug', 'info', 'warn', 'error'), 'info'),
+      format: value(choice('auto', 'json', 'pretty'), 'auto'),
+    }),
+  ),
+}).superRefine(partsFitTogether, evenIfWrong())
+
+export type PolicyFile = z.output<typeof policyFile>
+
+/** One setting. Without `byDefault` it must be there. */
+function value<T>(parse: Parse<T>, byDefault?: unknown) {
+  const setting = z.unknown().transform((given, context): T => {
+    try {
+      return parse(given)
+    } catch (error) {
+      if (!(error instanceof SyntaxError || error instanceof RangeError)) throw error
+      context.addIssue({ code: 'custom', message: error.message })
+      return z.NEVER
+    }
+  })
+  return byDefault === undefined ? setting : setting.prefault(byDefault)
+}
+
+/**
+ * A map of settings that refuses unknown keys. The message about them has one line for each, in the order
+ * of the issue's `keys`.
+ */
+function section<Shape extends z.ZodRawShape>(shape: Shape) {
+  const keys = Object.keys(shape)
+  return z.strictObject(shape, {
+    error: (issue) => {
+      if (issue.code !== 'unrecognized_keys')
+        return complaint(issue.input, `a section with ${keys.join(', ')}`)
+      return issue.keys.map((key) => unknownKey(key, keys)).join('\n')
+    },
+  })
+}
+
+/** What to say about a key that is not one of `keys`. */
+function unknownKey(key: string, keys: readonly string[]): string {
+  const hint = nearest(key, keys)
+  const suggestion = hint === undefined ? '' : ` (did you mean "${hint}"?)`
+  return `unknown key; allowed are ${keys.join(', ')}${suggestion}`
+}
+
+function list<Item extends z.ZodType>(item: Item, wanted: string, least: number, most: number) {
+  return z
+    .array(item, { error: (issue) => complaint(issue.input, wanted) })
+    .min(least, `is empty; write ${wanted}`)
+    .max(most, {
+      error: ({ input }) => `has ${(input as unknown[]).length} entries; at most ${most} are allowed`,
+    })
+}
+
+/** A section or list of which every part is optional may be left out, or stay empty with its lines commented out. */
+function orEmpty<Inner extends z.ZodType>(inner: Inner, empty: unknown = {}) {
+  return z.preprocess((given) => given ?? empty, inner)
+}
+
+/** Zod's own rule is to leave out such checks when a part is wrong: then one run would not show all errors. */
+function evenIfWrong() {
+  return {
+    when: ({ value }: { value: unknown }) =>
+      typeof value === 'object' && value !== null && !Array.isArray(value),
+  }
+}

@@ -1,0 +1,148 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { checkCommand } from '../../src/cli/check.ts'
+import { explainPolicy } from '../../src/config/explain.ts'
+import { parsePolicy } from '../../src/config/load.ts'
+import { EXIT, Failure } from '../../src/failure.ts'
+
+const GOOD = `
+mode: enforce
+services:
+  ssh:
+    ports: [22, 2200-2201]
+    limits:
+      source: {burst: 20, rate: 4/min}
+      total: {burst: 200, rate: 10/s}
+    ban: {strikes: 5, within: 10m}
+  dns:
+    ports: [53/udp]
+    mode: shadow
+    limits: {network: {burst: 1000, rate: 1/d}}
+allow: [192.0.2.0/24, "2001:db8::1"]
+queue: {failOpen: false}
+metrics: {address: "::1"}
+`
+
+describe('sluice check', () => {
+  let directory: string
+  beforeAll(() => {
+    directory = mkdtempSync(join(tmpdir(), 'sluice-'))
+    writeFileSync(join(directory, 'good.yaml'), GOOD)
+    writeFileSync(join(directory, 'shadow.yaml'), GOOD.replace('enforce', 'shadow'))
+    writeFileSync(join(directory, 'bad.yaml'), 'mod: shadow\nthreads: 0\n')
+  })
+  afterAll(() => rmSync(directory, { recursive: true }))
+  afterEach(() => vi.restoreAllMocks())
+
+  /** Standard output and, where there was one, the failure. */
+  async function check(name: string, ...options: string[]): Promise<{ output: string; failure?: Failure }> {
+    const log = vi.spyOn(console, 'log').mockImplementation(() => {})
+    const output = () => log.mock.calls.map((args) => `${args.join(' ')}\n`).join('')
+    try {
+      await checkCommand()
+        .exitOverride()
+        .parseAsync([join(directory, name), ...options], { from: 'user' })
+      return { output: output() }
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      return { output: output(), failure: error }
+    }
+  }
+
+  test('says in one line that a policy is valid', async () => {
+    expect(await check('good.yaml')).toEqual({
+      output: `${directory}/good.yaml: valid: 2 services (ssh, dns), 1 of them in shadow mode\n`,
+    })
+    expect((await check('shadow.yaml')).output).toMatch(
+      /: valid: 2 services \(ssh, dns\), all in shadow mode\n$/,
+    )
+  })
+
+  test('--explain adds the policy in words', async () => {
+    const { output } = await check('good.yaml', '--explain')
+    expect(output).toContain(`\n\n${explainPolicy(parsePolicy(GOOD, 'p'))}\n`)
+  })
+
+  test('--json prints the policy, with prefixes and ports as people write them', async () => {
+    const { output } = await check('good.yaml', '--json')
+    expect(JSON.parse(output)).toMatchObject({
+      valid: true,
+      errors: [],
+      policy: {
+        services: [
+          { name: 'ssh', ports: ['22/tcp', '2200-2201/tcp'], ban: { strikes: 5, withinMs: 600_000 } },
+          { name: 'dns', ports: ['53/udp'], mode: 'shadow' },
+        ],
+        allow: ['192.0.2.0/24', '2001:db8::1'],
+        metrics: { address: '::1', port: 9713 },
+      },
+    })
+    expect(output.trimEnd()).not.toContain('\n')
+  })
+
+  test('a bad policy ends with EX_CONFIG and a line for each error', async () => {
+    const { output, failure } = await check('bad.yaml')
+    expect(output).toBe('')
+    expect(failure!.status).toBe(EXIT.config)
+    expect(failure!.message.split('\n').map((line) => line.replace(`${directory}/`, ''))).toEqual([
+      expect.stringMatching(/^bad\.yaml:1:1: services: is missing; /),
+      expect.stringMatching(/^bad\.yaml:1:1: mod: unknown key; .*\(did you mean "mode"\?\)$/),
+      'bad.yaml:2:10: threads: 0 is not allowed; write a whole number from 1 to 16',
+    ])
+  })
+
+  test('--json prints the errors of a bad policy, and ends with EX_CONFIG as well', async () => {
+    const { output, failure } = await check('bad.yaml', '--json')
+    expect(failure!.status).toBe(EXIT.config)
+    const { valid, errors } = JSON.parse(output)
+    expect(valid).toBe(false)
+    expect(errors).toHaveLength(3)
+    expect(errors[2]).toEqual({
+      file: `${directory}/bad.yaml`,
+      line: 2,
+      column: 10,
+      path: 'threads',
+      message: '0 is not allowed; write a whole number from 1 to 16',
+    })
+  })
+
+  test('a missing file ends with EX_NOINPUT', async () => {
+    const { failure } = await check('none.yaml')
+    expect(failure!.status).toBe(EXIT.noInput)
+  })
+})
+
+test('a policy in words: every value, defaults included', () => {
+  expect(explainPolicy(parsePolicy(GOOD, 'p'))).toBe(
+    `
+mode: enforce
+
+service ssh: 22/tcp, 2200-2201/tcp
+  each source   20 at once, then 4 a minute; at most 24 in a minute, 260 in an hour
+  each network  no limit
+  all together  200 at once, then 10 a second; at most 800 in a minute, 36,200 in an hour
+  ban           after 5 refusals by the first limit within 10m
+
+service dns: 53/udp, shadow
+  each source   no limit
+  each network  1,000 at once, then 1 a day; at most 1,000 in a minute, 1,000 in an hour
+  all together  no limit
+  ban           never
+
+bans: 10m, 40m, 2h 40m, 10h 40m, 1d 18h 40m, 7d 2h 40m, 21d, and up to 10 % more at random
+  offences are remembered for 30d; from number 3 on, all ports are closed
+  each set holds 65,536 bans
+
+allow list: 192.0.2.0/24, 2001:db8::1
+sources: 262,144 at the same time, in a table of 12.0 MiB
+threads: 1, from queue 9713 on, 8,192 packets each
+queue: up to 8,192 packets wait, 256 bytes of each are read; when full, packets are dropped
+firewall: back end auto, checked every 2s
+metrics: http://[::1]:9713/metrics
+control: /run/sluice/control.sock, for root and group sluice
+log: info and worse, format auto
+`.trim(),
+  )
+})

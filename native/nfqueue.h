@@ -1,0 +1,82 @@
+#pragma once
+
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_queue.h>
+#include <linux/netlink.h>
+#include <napi.h>
+#include <sys/socket.h>
+#include <uv.h>
+
+#include <vector>
+
+#include "packet.h"
+
+// A range of NFQUEUE queues on one netlink socket. Lives on the thread that made it; a strong reference
+// to itself keeps it while it is polled.
+class PacketQueue : public Napi::ObjectWrap<PacketQueue> {
+ public:
+  static Napi::Function Define(Napi::Env env);
+
+  explicit PacketQueue(const Napi::CallbackInfo& info);
+  ~PacketQueue() override;
+
+ private:
+  struct BoundQueue {
+    uint16_t number;
+    uint32_t last_id;  // the last packet seen
+    bool owed;         // whether packets up to it may have no verdict, since it could not be sent
+  };
+
+  // One of NFQNL_MSG_VERDICT and NFQNL_MSG_VERDICT_BATCH, which has all of its 32 bytes in use.
+  struct VerdictMessage {
+    nlmsghdr header;
+    nfgenmsg nfgen;
+    nlattr attribute;
+    nfqnl_msg_verdict_hdr verdict;
+  };
+
+  // What libuv needs until it has closed the handle, which may be after the queue is gone.
+  struct Poller {
+    uv_poll_t handle;
+    PacketQueue* queue;
+    napi_async_cleanup_hook_handle hook;
+  };
+
+  Napi::Value GetSlab(const Napi::CallbackInfo& info);
+  Napi::Value Open(const Napi::CallbackInfo& info);
+  Napi::Value Bind(const Napi::CallbackInfo& info);
+  Napi::Value Start(const Napi::CallbackInfo& info);
+  void Close(const Napi::CallbackInfo& info);
+
+  int OpenSocket(uint32_t buffer_bytes);
+  int Configure(nlmsghdr* request);
+  int StartPolling();
+  static void OnPoll(uv_poll_t* handle, int status, int events);
+  void Receive();
+  int ReceiveDatagrams();
+  Datagram DatagramIn(int slot);
+  void Deliver(Batch* batch);
+  void SendVerdicts(uint32_t count);
+  VerdictMessage* PutVerdicts(BoundQueue* queue, uint32_t count, VerdictMessage* out);
+  void AcceptAllAndUnbind();
+  void Shutdown();
+
+  double* counters() { return slab_->counters; }
+
+  const size_t copy_bytes_;
+  Napi::Reference<Napi::ArrayBuffer> slab_buffer_;
+  Slab* slab_ = nullptr;
+  Napi::FunctionReference on_batch_;
+  std::vector<BoundQueue> queues_;
+  Poller* poller_ = nullptr;
+  int fd_ = -1;
+  uint32_t seq_ = 0;
+  bool delivering_ = false;
+  bool closing_ = false;  // asked for during the callback
+  bool failed_ = false;   // the callback threw, or the thread is ending
+
+  mmsghdr headers_[kBatchMax] = {};
+  iovec vectors_[kBatchMax] = {};
+  sockaddr_nl senders_[kBatchMax] = {};
+  std::vector<VerdictMessage> verdicts_;
+};

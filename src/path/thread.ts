@@ -1,0 +1,90 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import {
+  DROP,
+  LENGTH_WORD,
+  OFFSET_WORD,
+  PACKET_WORDS,
+  PacketQueue,
+  type QueueOptions,
+} from '../kernel/queue.ts'
+import type { CompiledPolicy } from './compile.ts'
+import { decisionIndex } from './counters.ts'
+import { Pipeline } from './pipeline.ts'
+import { Reason, Verdict } from './reasons.ts'
+import { NO_SERVICE } from './service-slots.ts'
+import type { SharedState } from './shared.ts'
+
+/** What a path thread is started with. */
+export interface PathThreadData {
+  readonly queue: QueueOptions
+  readonly policy: CompiledPolicy
+  readonly shared: SharedState
+  /** `QUEUE_COUNTERS` doubles: the addon's own counters as of the last batch, for other threads to read. */
+  readonly queueCounters: SharedArrayBuffer
+  /** Throw at this packet: how the tests see what a defect here would do. */
+  readonly faultAtPacket: number | undefined
+}
+
+export type ToPathThread =
+  | { readonly type: 'policy'; readonly policy: CompiledPolicy; readonly id: number }
+  | { readonly type: 'stop' }
+
+export type FromPathThread =
+  | { readonly type: 'ready' }
+  /** The queue could not be opened. */
+  | { readonly type: 'failed'; readonly message: string; readonly code: string }
+  /** The policy posted with `id` is in force. */
+  | { readonly type: 'policy'; readonly id: number }
+  /** Offenders wait in the promotion ring. */
+  | { readonly type: 'promotions' }
+  /** Every packet has its verdict and the queue is closed. */
+  | { readonly type: 'stopped' }
+
+const port = parentPort!
+const { queue: options, policy, shared, queueCounters, faultAtPacket } = workerData as PathThreadData
+const pipeline = new Pipeline(policy, shared)
+const sharedQueueCounters = new Float64Array(queueCounters)
+const promotionsWaiting: FromPathThread = { type: 'promotions' }
+let packetsLeft = faultAtPacket ?? Number.POSITIVE_INFINITY
+
+function onBatch(queue: PacketQueue, count: number): void {
+  const { bytes, packets, verdicts, nowMs, counters } = queue
+  const now = nowMs[0]!
+  let i = 0
+  try {
+    for (; i < count; i++) {
+      if (--packetsLeft < 0) throw new Error(`fault injected at packet ${faultAtPacket}`)
+      const at = i * PACKET_WORDS
+      const verdict = pipeline.judge(bytes, packets[at + OFFSET_WORD]!, packets[at + LENGTH_WORD]!, now)
+      if (verdict === Verdict.drop) verdicts[i] = DROP
+    }
+  } finally {
+    // What was not judged keeps the verdict it came with: accept.
+    pipeline.counters.decisions[decisionIndex(NO_SERVICE, Verdict.accept, Reason.fault)]! += count - i
+    pipeline.counters.addBatch(nowMs[1]! / 1e6)
+    sharedQueueCounters.set(counters)
+  }
+  if (pipeline.takePromoted() > 0) port.postMessage(promotionsWaiting)
+}
+
+function serve(queue: PacketQueue): void {
+  port.on('message', (message: ToPathThread) => {
+    if (message.type === 'policy') {
+      pipeline.policy = message.policy
+      port.postMessage({ type: 'policy', id: message.id } satisfies FromPathThread)
+      return
+    }
+    queue.close()
+    port.postMessage({ type: 'stopped' } satisfies FromPathThread)
+    port.close()
+  })
+  port.postMessage({ type: 'ready' } satisfies FromPathThread)
+}
+
+try {
+  const queue: PacketQueue = new PacketQueue(options, (count) => onBatch(queue, count))
+  serve(queue)
+} catch (error) {
+  const { message, code = '' } = error as Error & { code?: string }
+  port.postMessage({ type: 'failed', message, code } satisfies FromPathThread)
+}

@@ -1,0 +1,205 @@
+import type { Policy } from '../config/policy.ts'
+import type { Prefix } from '../net/prefix.ts'
+import { formatPrefix } from '../net/prefix.ts'
+import { describeFirewall } from './describe.ts'
+import { findIptables, findIptablesInUse, type Iptables, readLive, replaceRules } from './iptables.ts'
+import { allowSetName, TABLES } from './names.ts'
+import { RuleCounters } from './rule-counters.ts'
+import { type FamilyRules, firewallRules } from './rules.ts'
+import { discardSets, ensureSets, ownSets, setAllowedSources, setSizes } from './sets.ts'
+import { shardConstant } from './shard.ts'
+import { damage, type LiveFamily, rulesOf } from './tables.ts'
+import { removeRules, takeDown } from './take-down.ts'
+
+/** What `verify` saw. */
+export interface Verification {
+  /** What is missing or was changed by others, in words; empty when all is in place. */
+  readonly problems: readonly string[]
+  /**
+   * Packets that our NFQUEUE rules matched since `up`, by queue number. Includes those that passed unseen
+   * (nobody listening, queue full). Never goes back, whoever rewrites the chains.
+   */
+  readonly queuePackets: ReadonlyMap<number, number>
+  /** Entries of each set of ours, by name: fewer than the ban ledger expects means that somebody flushed it. */
+  readonly setSizes: ReadonlyMap<string, number>
+}
+
+/** What `repair` did. */
+export interface Repair {
+  /** What was wrong; empty: nothing was done. */
+  readonly problems: readonly string[]
+  /** Ban and allow sets that had to be made anew. The allow sets are filled again, the ban sets are empty. */
+  readonly recreatedSets: readonly string[]
+}
+
+/** One family of the host, with the rules that its iptables-save is expected to show. */
+interface Place {
+  readonly tool: Iptables
+  readonly expected: FamilyRules
+}
+
+/**
+ * The chains and sets of one policy on this host. Its asynchronous methods may be called at any time: each
+ * waits for the ones before it. All of them throw Failure: noPermission, unavailable when a tool or a part
+ * of the kernel is missing, inUse when the xtables lock stays taken, osError.
+ */
+export class Firewall {
+  #policy: Policy
+  #allowed: readonly Prefix[]
+  #places: readonly Place[] | undefined
+  readonly #counters = new RuleCounters()
+  readonly #shardConstant = shardConstant()
+  #last: Promise<unknown> = Promise.resolve()
+
+  /** `allowed`: what the allow sets are to hold; by default the policy's own list. Nothing is done yet. */
+  constructor(policy: Policy, allowed: readonly Prefix[] = policy.allow) {
+    this.#policy = policy
+    this.#allowed = allowed
+  }
+
+  /**
+   * Puts sets and chains in place, in one restore per family. Does no harm where they are there already.
+   * Ban sets that exist keep their entries. When it fails, all is as it was before.
+   */
+  up(): Promise<void> {
+    return this.#exclusive(() => this.#install(this.#policy))
+  }
+
+  /**
+   * Goes over to `policy`: its sets first, then the rules at one stroke, and at the end the sets that no
+   * rule needs any more. When it fails, the old policy's rules stand as before.
+   */
+  apply(policy: Policy): Promise<void> {
+    return this.#exclusive(() => this.#install(policy))
+  }
+
+  /** Removes every chain, jump and set of ours: see `takeDown`, which needs no policy and no instance. */
+  down(options: { keepBans: boolean }): Promise<string[]> {
+    return this.#exclusive(() => takeDown(options))
+  }
+
+  /** Makes the allow sets hold exactly `allowed`, changing only what differs. */
+  setAllowed(allowed: readonly Prefix[]): Promise<void> {
+    return this.#exclusive(async () => {
+      for (const { tool } of this.#places ?? []) setAllowedSources(tool.family, allowed)
+      this.#allowed = allowed
+    })
+  }
+
+  /** Compares the host with what should be there. Without `up` before it: with what `up` would put there. */
+  verify(): Promise<Verification> {
+    return this.#exclusive(async () => {
+      const { problems, sizes } = await this.#inspect()
+      return { problems, queuePackets: this.#counters.totals(), setSizes: sizes }
+    })
+  }
+
+  /** Puts back what `verify` would complain about. Ban entries are put back by whoever keeps the ledger. */
+  repair(): Promise<Repair> {
+    return this.#exclusive(async () => {
+      const { problems, damaged } = await this.#inspect()
+      if (problems.length === 0) return { problems, recreatedSets: [] }
+      const tools = (await this.#expectedPlaces()).map(({ tool }) => tool)
+      const recreatedSets = ensureSets(tools.flatMap(({ family }) => ownSets(this.#policy, family)))
+      for (const { family } of tools) setAllowedSources(family, this.#allowed)
+      for (const tool of damaged) {
+        this.#counters.retire(tool.family, await replaceRules(tool, this.#rules(this.#policy, tool)))
+      }
+      return { problems, recreatedSets }
+    })
+  }
+
+  /** Lines for people: back end, chains, sets and queues. Empty before `up`. */
+  describe(): string[] {
+    return this.#places === undefined
+      ? []
+      : describeFirewall(
+          this.#policy,
+          this.#places.map(({ tool }) => tool),
+        )
+  }
+
+  async #install(policy: Policy): Promise<void> {
+    const tools = await findIptables(policy.firewall.backend)
+    const sets = tools.flatMap(({ family }) => ownSets(policy, family))
+    const created = ensureSets(sets)
+    const replaced: { tool: Iptables; live: LiveFamily }[] = []
+    let places: Place[]
+    try {
+      for (const { family } of tools) setAllowedSources(family, this.#allowed)
+      for (const tool of tools) {
+        replaced.push({ tool, live: await replaceRules(tool, this.#rules(policy, tool)) })
+      }
+      places = await Promise.all(tools.map((tool) => asPrinted(tool, this.#rules(policy, tool))))
+      await removeRules(
+        (await findIptablesInUse()).filter(({ kind }) => !tools.some((tool) => tool.kind === kind)),
+      )
+    } catch (error) {
+      // The first failure is the one to tell; what cannot be undone, `down` removes.
+      await Promise.allSettled(replaced.map(({ tool, live }) => replaceRules(tool, rulesOf(live))))
+      discardSets(created)
+      throw error
+    }
+    // Counts from before the first `up` are those of an earlier process.
+    if (this.#places !== undefined) {
+      for (const { tool, live } of replaced) this.#counters.retire(tool.family, live)
+    }
+    this.#policy = policy
+    this.#places = places
+    const used = new Set(sets.map(({ name }) => name))
+    discardSets([...setSizes().keys()].filter((name) => !used.has(name)))
+  }
+
+  async #inspect() {
+    const sizes = setSizes()
+    const problems: string[] = []
+    const damaged: Iptables[] = []
+    for (const { tool, expected } of await this.#expectedPlaces()) {
+      const live = await readLive(tool)
+      this.#counters.observe(tool.family, live)
+      const broken = damage(live, expected)
+      if (broken.length > 0) damaged.push(tool)
+      problems.push(...broken.map((problem) => `IPv${tool.family}: ${problem}`))
+      problems.push(...this.#setProblems(tool, sizes))
+    }
+    return { problems, damaged, sizes }
+  }
+
+  #setProblems({ family }: Iptables, sizes: ReadonlyMap<string, number>): string[] {
+    const missing = ownSets(this.#policy, family)
+      .filter(({ name }) => !sizes.has(name))
+      .map(({ name }) => `set ${name} is missing`)
+    const allow = allowSetName(family)
+    const present = sizes.get(allow)
+    const wanted = new Set(this.#allowed.filter((each) => each.family === family).map(formatPrefix)).size
+    // Another process than the one that filled the set cannot know what it should hold.
+    if (this.#places === undefined || present === undefined || present === wanted) return missing
+    return [...missing, `set ${allow} has ${present} entries instead of ${wanted}`]
+  }
+
+  async #expectedPlaces(): Promise<readonly Place[]> {
+    if (this.#places !== undefined) return this.#places
+    const tools = await findIptables(this.#policy.firewall.backend)
+    return tools.map((tool) => ({ tool, expected: this.#rules(this.#policy, tool) }))
+  }
+
+  #rules(policy: Policy, { family }: Iptables): FamilyRules {
+    return firewallRules(policy, family, this.#shardConstant)
+  }
+
+  #exclusive<T>(operation: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(operation)
+    this.#last = result.catch(() => {})
+    return result
+  }
+}
+
+/**
+ * The tools of other versions may print a rule otherwise than we write it. What counts as unchanged is
+ * therefore what they print right after it was written, unless a rule is missing already.
+ */
+async function asPrinted(tool: Iptables, written: FamilyRules): Promise<Place> {
+  const printed = rulesOf(await readLive(tool))
+  const isWhole = TABLES.every((table) => printed[table]?.length === written[table].length)
+  return { tool, expected: isWhole ? { ...written, ...printed } : written }
+}

@@ -1,0 +1,31 @@
+import type { Family } from '../net/prefix.ts'
+
+/** The two tables of iptables that sluice uses; never `filter`, where accepting skips the administrator's rules. */
+export type Table = 'raw' | 'mangle'
+
+export const TABLES: readonly Table[] = ['raw', 'mangle']
+
+/** Our only chain in each table, jumped to from PREROUTING. */
+export const CHAINS: Readonly<Record<Table, string>> = { raw: 'SLUICE-BAN', mangle: 'SLUICE' }
+
+const ALLOW = 'sluice-allow-'
+const BAN = 'sluice-ban-'
+
+/** The set of sources that both chains let through untouched. */
+export function allowSetName(family: Family): string {
+  return `${ALLOW}${family}`
+}
+
+/** The set of sources banned from `scope`: the name of a service, or `all` for every port. */
+export function banSetName(scope: string, family: Family): string {
+  return `${BAN}${scope}-${family}`
+}
+
+export function isAllowSet(name: string): boolean {
+  return name.startsWith(ALLOW)
+}
+
+/** Whether `name` is a ban set of sluice, of this policy or of any earlier one. */
+export function isBanSet(name: string): boolean {
+  return name.startsWith(BAN)
+}

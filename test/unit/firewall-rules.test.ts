@@ -1,0 +1,87 @@
+import { describe, expect, test } from 'vitest'
+import type { PortRange } from '../../src/config/policy.ts'
+import { firewallRules } from '../../src/firewall/rules.ts'
+import { policy, service } from '../lib/policies.ts'
+
+const CONSTANT = 2_654_435_769
+
+function tcp(first: number, last = first): PortRange {
+  return { protocol: 'tcp', first, last }
+}
+
+function udp(first: number, last = first): PortRange {
+  return { protocol: 'udp', first, last }
+}
+
+const dns = service('dns', 53, { ports: [tcp(53), udp(53)] })
+
+describe('rules', () => {
+  test('bans are per service and protocol, behind the allow set and the bans of all ports', () => {
+    expect(firewallRules(policy([service('ssh', 22), dns]), 4, CONSTANT).raw).toEqual([
+      '-m set --match-set sluice-allow-4 src -j RETURN',
+      '-m set --match-set sluice-ban-all-4 src -j DROP',
+      '-p tcp -m multiport --dports 22 -m set --match-set sluice-ban-ssh-4 src -j DROP',
+      '-p tcp -m multiport --dports 53 -m set --match-set sluice-ban-dns-4 src -j DROP',
+      '-p udp -m multiport --dports 53 -m set --match-set sluice-ban-dns-4 src -j DROP',
+    ])
+  })
+
+  test('new TCP connections and every UDP datagram are queued, behind the allow set', () => {
+    expect(firewallRules(policy([service('ssh', 22), dns]), 6, CONSTANT).mangle).toEqual([
+      '-m set --match-set sluice-allow-6 src -j RETURN',
+      '-p tcp -m tcp --tcp-flags SYN,ACK SYN -m conntrack --ctstate NEW,UNTRACKED -m multiport --dports 22,53 -j NFQUEUE --queue-num 9713 --queue-bypass',
+      '-p udp -m multiport --dports 53 -j NFQUEUE --queue-num 9713 --queue-bypass',
+    ])
+  })
+
+  test('a policy without TCP still asks for conntrack, which reassembles fragments', () => {
+    const { mangle } = firewallRules(policy([service('dns', 53, { ports: [udp(53)] })]), 4, CONSTANT)
+    expect(mangle.filter((rule) => rule.includes('conntrack'))).toEqual(['-p udp -m conntrack --ctstate NEW'])
+    expect(mangle.at(-1)).toContain('-j NFQUEUE')
+  })
+
+  test('NFQUEUE rules are the last: with nobody listening, the rest of the chain is skipped', () => {
+    const rules = firewallRules(policy([service('ssh', 22), dns], { threads: 3 }), 4, CONSTANT).mangle
+    const first = rules.findIndex((rule) => rule.includes('-j NFQUEUE'))
+    expect(rules.slice(first).every((rule) => rule.includes('--queue-bypass'))).toBe(true)
+  })
+
+  test.each<[string, PortRange[], string[]]>([
+    ['15 ports in one rule', ports(15), [list(1, 15)]],
+    ['the 16th port in a second', ports(16), [list(1, 15), '16']],
+    ['a range counts twice', [...ports(13), tcp(100, 200)], [`${list(1, 13)},100:200`]],
+    ['a range that no longer fits', [...ports(14), tcp(100, 200)], [list(1, 14), '100:200']],
+    ['seven ranges and a port', [...ranges(7), tcp(9)], [`${rangeList(7)},9`]],
+    ['an eighth range', ranges(8), [rangeList(7), '800:801']],
+  ])('multiport takes 15: %s', (_, given, expected) => {
+    const { raw } = firewallRules(policy([service('web', 1, { ports: given })]), 4, CONSTANT)
+    const dports = raw.flatMap((rule) => /--dports (\S+)/.exec(rule)?.[1] ?? [])
+    expect(dports).toEqual(expected)
+  })
+
+  test('several threads: a queue each, chosen by the source network', () => {
+    const { mangle } = firewallRules(policy([service('ssh', 22)], { threads: 2 }), 4, CONSTANT)
+    expect(mangle.slice(1).map((rule) => rule.replace(/^.* -m bpf/, '-m bpf'))).toEqual([
+      `-m bpf --bytecode "9,32 0 0 12,116 0 0 8,36 0 0 ${CONSTANT},116 0 0 16,36 0 0 2,116 0 0 16,21 0 1 0,6 0 0 65535,6 0 0 0" -j NFQUEUE --queue-num 9713 --queue-bypass`,
+      `-m bpf --bytecode "9,32 0 0 12,116 0 0 8,36 0 0 ${CONSTANT},116 0 0 16,36 0 0 2,116 0 0 16,21 0 1 1,6 0 0 65535,6 0 0 0" -j NFQUEUE --queue-num 9714 --queue-bypass`,
+    ])
+  })
+})
+
+function ports(count: number): PortRange[] {
+  return Array.from({ length: count }, (_, i) => tcp(i + 1))
+}
+
+function list(first: number, last: number): string {
+  return Array.from({ length: last - first + 1 }, (_, i) => first + i).join(',')
+}
+
+function ranges(count: number): PortRange[] {
+  return Array.from({ length: count }, (_, i) => tcp((i + 1) * 100, (i + 1) * 100 + 1))
+}
+
+function rangeList(count: number): string {
+  return ranges(count)
+    .map(({ first, last }) => `${first}:${last}`)
+    .join(',')
+}

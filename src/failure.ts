@@ -8,6 +8,8 @@ export const EXIT = {
   refused: 1,
   /** EX_USAGE: the command line itself is wrong. */
   usage: 64,
+  /** EX_DATAERR: a capture is none, or is broken; what could be read of it was. */
+  dataError: 65,
   /** EX_NOINPUT: a named file does not exist or cannot be read. */
   noInput: 66,
   /** EX_UNAVAILABLE: no daemon answers, or the kernel or the addon lacks something. */

@@ -1,0 +1,97 @@
+import { Command } from 'commander'
+import { ask } from '../control/client.ts'
+import { counted } from '../control/counted.ts'
+import type { StatusReport } from '../control/protocol.ts'
+import { roughDuration } from '../control/rough-duration.ts'
+import { type AskOptions, jsonOption, socketOption } from './command-options.ts'
+import { show } from './show.ts'
+import { formatTable } from './table.ts'
+
+/** `sluice status`. */
+export function statusCommand(): Command {
+  return new Command('status')
+    .description('what the daemon does and how it fares')
+    .addOption(jsonOption())
+    .addOption(socketOption())
+    .action(status)
+}
+
+async function status(options: AskOptions): Promise<void> {
+  const report = await ask(options.socket, { op: 'status' })
+  show(options, report, formatStatus(report, Date.now()))
+}
+
+/** The report for people, 80 columns wide. @param nowMs for "3m ago". */
+export function formatStatus(report: StatusReport, nowMs: number): string {
+  const { threads } = report
+  const facts = [
+    ['policy', `${report.policyFile}, mode ${report.mode}`],
+    ['firewall', firewall(report, nowMs)],
+    ['threads', `${threads.live} of ${threads.count} running, ${counted(threads.restarts, 'restart')}`],
+    ['sources', `${count(report.tracked)} tracked, ${count(report.allowed)} entries on the allow list`],
+    ['bans', `${count(report.bansOfAllPorts)} from all ports; for the others see below`],
+    ['reload', reload(report, nowMs)],
+    ['metrics', report.metrics ?? 'off'],
+  ] as const
+  return [
+    `sluice ${report.version}, process ${report.pid}, up ${roughDuration(report.uptimeSeconds * 1000)}`,
+    ...facts.map(([name, text]) => `${name.padEnd(8)}  ${text}`),
+    '',
+    queues(report),
+    '',
+    services(report),
+  ].join('\n')
+}
+
+function queues(report: StatusReport): string {
+  const titles = ['QUEUE', 'WAITING', 'RECEIVED', 'DROPPED', 'BYPASSED']
+  return formatTable(
+    titles.map((title) => ({ title, align: 'right' })),
+    report.queues.map((queue) => [
+      `${queue.queue}`,
+      count(queue.waiting),
+      count(queue.received),
+      count(queue.dropped),
+      count(queue.bypassed),
+    ]),
+  )
+}
+
+function services(report: StatusReport): string {
+  const columns = [
+    { title: 'SERVICE' },
+    { title: 'MODE' },
+    ...['ACCEPTED', 'REFUSED', 'STRIKES', 'BANS'].map((title) => ({ title, align: 'right' as const })),
+    { title: 'PORTS' },
+  ]
+  return formatTable(
+    columns,
+    report.services.map((service) => [
+      service.name,
+      service.mode,
+      count(service.accepted),
+      count(service.refused),
+      count(service.strikes),
+      count(service.bans),
+      service.ports.join(', '),
+    ]),
+  )
+}
+
+function firewall({ firewall }: StatusReport, nowMs: number): string {
+  const state = firewall.inPlace ? 'in place' : firewall.problems.join('; ')
+  const last = firewall.lastRepair === null ? '' : `, the last ${ago(firewall.lastRepair, nowMs)}`
+  return `${state}; ${counted(firewall.repairs, 'repair')}${last}`
+}
+
+function reload({ lastReload }: StatusReport, nowMs: number): string {
+  return lastReload === null ? 'none yet' : `${ago(lastReload.at, nowMs)}: ${lastReload.message}`
+}
+
+function ago(iso: string, nowMs: number): string {
+  return `${roughDuration(nowMs - Date.parse(iso))} ago`
+}
+
+function count(value: number): string {
+  return value.toLocaleString('en-US')
+}

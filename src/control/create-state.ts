@@ -1,0 +1,61 @@
+import type { Policy } from '../config/policy.ts'
+import { Firewall } from '../firewall/firewall.ts'
+import type { ServiceSlots } from '../path/service-slots.ts'
+import { AllowList } from './allow-list.ts'
+import { Bans } from './bans.ts'
+import type { ConnectionSweeper } from './connection-sweeper.ts'
+import { kernelBanSets } from './kernel-ban-sets.ts'
+import type { Log } from './log.ts'
+import { MemoryBanSets } from './memory-ban-sets.ts'
+import { hostEntries, policyEntries, sessionEntries } from './never-ban.ts'
+import type { PathThreads } from './path-threads.ts'
+import { Serial } from './serial.ts'
+import type { DaemonState } from './state.ts'
+import { readVersion } from './version.ts'
+
+export interface NewState {
+  readonly configFile: string
+  readonly policy: Policy
+  readonly log: Log
+  readonly slots: ServiceSlots
+  readonly threads: PathThreads
+  readonly sweeper: ConnectionSweeper
+  /** Monotonic milliseconds. */
+  readonly now: () => number
+}
+
+/** The state of a daemon whose path threads run and which has not touched the firewall yet. */
+export function createState({ sweeper, ...given }: NewState): DaemonState {
+  const { policy, log, now } = given
+  const allow = new AllowList()
+  allow.set('policy', policyEntries(policy))
+  allow.set('host', hostEntries())
+  allow.set('session', sessionEntries(policy))
+  const common = { policy: policy.ban, log, now, random: Math.random }
+  return {
+    ...given,
+    version: readVersion(),
+    firewall: new Firewall(policy, allow.prefixes()),
+    allow,
+    enforced: new Bans({
+      ...common,
+      mode: 'enforce',
+      sets: kernelBanSets,
+      onBanned: (bans) => sweeper.add(bans.map(({ prefix }) => prefix)),
+    }),
+    watched: new Bans({
+      ...common,
+      mode: 'shadow',
+      sets: new MemoryBanSets(policy.ban.maxEntries, now),
+      onBanned: () => {},
+    }),
+    serial: new Serial(),
+    health: {
+      problems: ['the chains are not in place yet'],
+      repairs: 0,
+      lastRepairAt: undefined,
+      bypassed: new Map(),
+    },
+    reloads: { ok: 0, failed: 0, last: undefined },
+  }
+}

@@ -1,0 +1,189 @@
+import { resolve } from 'node:path'
+import { loadPolicy } from '../config/load.ts'
+import type { Policy } from '../config/policy.ts'
+import { EXIT, Failure } from '../failure.ts'
+import { setSizes } from '../firewall/sets.ts'
+import { addon } from '../kernel/addon.ts'
+import { compilePolicy } from '../path/compile.ts'
+import { ServiceSlots } from '../path/service-slots.ts'
+import { liftAllowed } from './allowed.ts'
+import { coalesce } from './coalesce.ts'
+import { ConnectionSweeper } from './connection-sweeper.ts'
+import { openControlSocket } from './control-socket.ts'
+import { counted } from './counted.ts'
+import { createState } from './create-state.ts'
+import { ALL_PORTS } from './escalation.ts'
+import { handle } from './handle.ts'
+import { heal } from './heal.ts'
+import { serveHttp } from './http.ts'
+import { introduce } from './introduce.ts'
+import { type Lifetime, StopRequested } from './lifetime.ts'
+import type { Log } from './log.ts'
+import { Metrics } from './metrics.ts'
+import { notifyManager } from './notify-manager.ts'
+import { openLog } from './open-log.ts'
+import { PathThreads } from './path-threads.ts'
+import { requireNetAdmin } from './privileges.ts'
+import { judgePromotions } from './promotions.ts'
+import { reload } from './reload.ts'
+import { Repeater } from './repeater.ts'
+import { liftShadowed } from './shadowed.ts'
+import type { DaemonState } from './state.ts'
+import { UndoStack } from './undo-stack.ts'
+
+export interface DaemonOptions {
+  readonly configFile: string
+  /** Destroy the ban sets at the end. */
+  readonly flush: boolean
+  readonly lifetime: Lifetime
+}
+
+/** A wave of offenders comes in as many batches; one call to the kernel bans all of those of this time. */
+const PROMOTIONS_PAUSE_MS = 20
+
+/** What the start of a daemon works with. */
+interface Start extends DaemonOptions {
+  readonly policy: Policy
+  readonly log: Log
+  readonly undo: UndoStack
+}
+
+/**
+ * Runs sluice until `lifetime` ends. Whatever ends it, and at whatever moment, chains and queues are gone
+ * when this returns or throws; bans stay in the kernel unless `flush` says otherwise.
+ *
+ * @throws Failure where it cannot run (see EXIT), or whatever else has ended it.
+ */
+export async function runDaemon({ configFile, flush, lifetime }: DaemonOptions): Promise<void> {
+  const policy = loadPolicy(configFile)
+  requireNetAdmin()
+  addon()
+  const { log, close: closeLog } = await openLog(policy.log)
+  const undo = new UndoStack()
+  let failure: unknown
+  try {
+    lifetime.check()
+    const state = await start({ configFile: resolve(configFile), flush, policy, log, lifetime, undo })
+    // A refusal is logged where it happens.
+    lifetime.onHangup = () => void state.serial.run(() => reload(state)).catch(() => {})
+    await lifetime.ended
+  } catch (error) {
+    if (!(error instanceof StopRequested)) failure = error
+  }
+  const problems = await stop(undo, log)
+  await closeLog()
+  if (failure !== undefined) throw failure
+  if (problems.length > 0) {
+    throw new Failure(EXIT.osError, problems.join('\n'), 'try "sluice firewall down" when that is mended')
+  }
+}
+
+/** Returns what could not be undone. */
+async function stop(undo: UndoStack, log: Log): Promise<string[]> {
+  notifyManager('STOPPING=1', log)
+  const problems = await undo.unwind()
+  for (const problem of problems) log.error('stop-failed', problem)
+  return problems
+}
+
+/** Each step leaves behind how to undo it. Chains come last: nothing is queued before somebody listens. */
+async function start(options: Start): Promise<DaemonState> {
+  const { policy, log, lifetime, undo } = options
+  let state: DaemonState | undefined
+  const closeSocket = await openControlSocket({
+    path: policy.control.socket,
+    group: policy.control.group,
+    log,
+    handle: (request) => {
+      if (state === undefined) throw new Failure(EXIT.unavailable, 'sluice is still starting')
+      return handle(state, request)
+    },
+  })
+  undo.push('remove the control socket', closeSocket)
+  lifetime.check()
+
+  const slots = new ServiceSlots()
+  const threads = await PathThreads.start({
+    policy,
+    compiled: compilePolicy(policy, slots),
+    faultAtPacket: faultAtPacket(),
+    log,
+    onPromotions: coalesce(PROMOTIONS_PAUSE_MS, () => {
+      // Chains that a killed sluice has left behind may send packets before the start is over.
+      if (state !== undefined && !state.serial.isClosed) judgePromotions(state)
+    }),
+    onGivenUp: lifetime.fail,
+    now,
+  })
+  undo.push('stop the path threads', () => threads.stop())
+  lifetime.check()
+
+  const sweeper = new ConnectionSweeper(log)
+  undo.push('end the deletion of connections', () => sweeper.close())
+  const created = createState({ ...options, slots, threads, sweeper, now })
+  await serveMetrics(created, undo)
+  lifetime.check()
+  await putFirewallInPlace(created, options)
+  lifetime.check()
+
+  const healer = new Repeater(
+    () => created.serial.run(() => heal(created)).catch(() => {}),
+    () => created.policy.firewall.checkMs,
+  )
+  undo.push('end the repairs', () => healer.stop())
+  introduce(created)
+  log.info('ready', `ready: mode ${policy.mode}`)
+  notifyManager('READY=1', log)
+  state = created
+  return created
+}
+
+async function serveMetrics(state: DaemonState, undo: UndoStack): Promise<void> {
+  const { metrics: listen } = state.policy
+  if (listen === undefined) return
+  const metrics = new Metrics(state)
+  const close = await serveHttp({
+    ...listen,
+    metrics: () => metrics.expose(),
+    problems: () => problemsOf(state),
+  })
+  undo.push('close the metrics port', close)
+}
+
+async function putFirewallInPlace(state: DaemonState, { flush, undo, log }: Start): Promise<void> {
+  const { firewall, enforced, serial, policy, health } = state
+  undo.push('remove the chains', async () => {
+    await serial.close()
+    await firewall.down({ keepBans: !flush })
+    const bans = counted(enforced.ledger.list().length, 'ban')
+    log.info(
+      'chains-removed',
+      `chains removed; ${bans} ${flush ? 'lifted' : 'left to the kernel until their time is over'}`,
+    )
+  })
+  await firewall.up()
+  health.problems = []
+  const scopes = [ALL_PORTS, ...policy.services.map(({ name }) => name)]
+  const adopted = enforced.adopt(scopes, setSizes())
+  if (adopted.length > 0)
+    log.info('adopted', `adopted ${counted(adopted.length, 'ban')} that the kernel held`)
+  liftAllowed(state)
+  liftShadowed(state)
+}
+
+/** For /healthz. */
+function problemsOf({ health, threads }: DaemonState): string[] {
+  const dead = threads.all.length - threads.live
+  return [...health.problems, ...(dead === 0 ? [] : [`${counted(dead, 'path thread')} not running`])]
+}
+
+/** How tests see what a defect in the path does. */
+function faultAtPacket(): number | undefined {
+  const text = process.env.SLUICE_FAULT_AT_PACKET
+  return text === undefined ? undefined : Number(text)
+}
+
+/** Monotonic milliseconds. */
+function now(): number {
+  return performance.now()
+}

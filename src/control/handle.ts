@@ -1,0 +1,28 @@
+import { addAllowed, listAllowed, removeAllowed } from './allow-requests.ts'
+import { addBan, listBans, removeBan } from './ban-requests.ts'
+import { reload } from './reload.ts'
+import type { Request } from './requests.ts'
+import type { DaemonState } from './state.ts'
+import { statusReport } from './status.ts'
+
+/** Answers one request of the control socket; see `Results`. @throws Failure where it is refused. */
+export async function handle(state: DaemonState, request: Request): Promise<unknown> {
+  switch (request.op) {
+    case 'status':
+      return statusReport(state)
+    case 'reload':
+      return state.serial.run(() => reload(state))
+    case 'bans list':
+      return listBans(state)
+    case 'bans add':
+      return addBan(state, request)
+    case 'bans remove':
+      return removeBan(state, request)
+    case 'allow list':
+      return listAllowed(state)
+    case 'allow add':
+      return state.serial.run(() => addAllowed(state, request))
+    case 'allow remove':
+      return state.serial.run(() => removeAllowed(state, request))
+  }
+}

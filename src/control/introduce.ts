@@ -1,0 +1,51 @@
+import { describeRate } from '../config/explain.ts'
+import type { Limit, Service } from '../config/policy.ts'
+import { formatPorts } from '../config/values.ts'
+import { formatPrefix } from '../net/prefix.ts'
+import { httpOrigin } from './http.ts'
+import { roughDuration } from './rough-duration.ts'
+import { type DaemonState, modeOf } from './state.ts'
+
+/** A policy may allow thousands; the log names the first few. */
+const POLICY_ENTRIES_SHOWN = 20
+
+/** Says what is in place, line by line, when the daemon is ready. */
+export function introduce(state: DaemonState): void {
+  const { log, policy, firewall, allow, threads } = state
+  for (const line of firewall.describe()) log.info('in-place', line)
+  const { length, failOpen } = policy.queue
+  const queues = threads.all.map(({ queue }) => queue).join(', ')
+  const full = failOpen ? 'packets pass when it is full' : 'packets are dropped when it is full'
+  log.info('in-place', `queue   ${queues} bound, ${length} packets long, ${full}`)
+  for (const service of policy.services) {
+    log.info('service', serviceInWords(service, modeOf(policy, service)), { service: service.name })
+  }
+  const fromPolicy = allow.entries('policy')
+  for (const { prefix, reason } of [
+    ...fromPolicy.slice(0, POLICY_ENTRIES_SHOWN),
+    ...allow.entries('host', 'session'),
+  ]) {
+    log.info('allow', `never banned: ${formatPrefix(prefix)}, ${reason}`)
+  }
+  const more = fromPolicy.length - POLICY_ENTRIES_SHOWN
+  if (more > 0) log.info('allow', `never banned: ${more} more of the allow list of the policy`)
+  log.info('metrics', policy.metrics ? `metrics ${httpOrigin(policy.metrics)}/metrics` : 'metrics are off')
+}
+
+/** `service ssh (22/tcp): each source 6 at once, then 4 a minute; ...` */
+function serviceInWords(service: Service, mode: 'enforce' | 'shadow'): string {
+  const { name, ports, limits, ban } = service
+  const parts = [
+    limitInWords('each source', limits.source),
+    limitInWords('each network', limits.network),
+    limitInWords('all together', limits.total),
+    ban && `ban after ${ban.strikes} refusals in ${roughDuration(ban.withinMs)}`,
+    mode === 'shadow' ? 'shadow mode: nothing is dropped' : undefined,
+  ]
+  const known = parts.filter((part) => part !== undefined)
+  return `service ${name} (${ports.map(formatPorts).join(', ')}): ${known.join('; ') || 'no limits'}`
+}
+
+function limitInWords(who: string, limit: Limit | undefined): string | undefined {
+  return limit && `${who} ${limit.burst} at once, then ${describeRate(limit.ratePerSecond)}`
+}

@@ -1,0 +1,225 @@
+import { ALLOW_ORIGINS } from './allow-list.ts'
+import {
+  activeBans,
+  BATCHES,
+  byQueue,
+  byService,
+  byTable,
+  fromKernel,
+  given,
+  netlinkEvents,
+  one,
+  PACKETS,
+  packets,
+  type Sample,
+  sample,
+} from './metric-samples.ts'
+import { sumOver } from './path-totals.ts'
+import type { DaemonState } from './state.ts'
+
+/** One metric: its samples are read from `state` when somebody asks. Labels come from closed sets only. */
+export interface MetricFamily {
+  readonly name: string
+  readonly help: string
+  readonly type: 'counter' | 'gauge'
+  readonly labels?: readonly string[]
+  readonly read: (state: DaemonState) => readonly Sample[]
+}
+
+/** Every metric but the histogram of batch times. */
+export const METRIC_FAMILIES: readonly MetricFamily[] = [
+  {
+    name: 'sluice_packets_total',
+    help: 'Packets that the path has judged; verdict shadow: accepted, and dropped in mode enforce.',
+    type: 'counter',
+    labels: ['service', 'verdict', 'reason'],
+    read: packets,
+  },
+  {
+    name: 'sluice_strikes_total',
+    help: 'Refusals by the limit of one source, which count towards a ban.',
+    type: 'counter',
+    labels: ['service'],
+    read: (state) => byService(state, (counters) => counters.strikes),
+  },
+  {
+    name: 'sluice_promotions_total',
+    help: 'Sources that collected enough strikes to be banned.',
+    type: 'counter',
+    labels: ['service'],
+    read: (state) => byService(state, (counters) => counters.promotions),
+  },
+  {
+    name: 'sluice_promotions_lost_total',
+    help: 'Promotions that found their ring full: these sources stay limited and come again.',
+    type: 'counter',
+    read: (state) => one(sumOver(state.threads, (counters) => counters.promotionsLost)[0]),
+  },
+  {
+    name: 'sluice_bans_total',
+    help: 'Bans given, by the service that earned them (all: by a person, for all ports).',
+    type: 'counter',
+    labels: ['service', 'family'],
+    read: ({ enforced, policy }) => given(enforced, policy),
+  },
+  {
+    name: 'sluice_shadow_bans_total',
+    help: 'Bans that services in shadow mode would have given.',
+    type: 'counter',
+    labels: ['service', 'family'],
+    read: ({ watched, policy }) => given(watched, policy),
+  },
+  {
+    name: 'sluice_active_bans',
+    help: 'Bans in force, by the ports that they cover (all: every port).',
+    type: 'gauge',
+    labels: ['service', 'family'],
+    read: activeBans,
+  },
+  {
+    name: 'sluice_ban_evictions_total',
+    help: 'Bans lifted before their end since a ban set was full.',
+    type: 'counter',
+    read: ({ enforced }) => one(enforced.evictions),
+  },
+  {
+    name: 'sluice_ban_failures_total',
+    help: 'Bans that the kernel has not taken at once.',
+    type: 'counter',
+    read: ({ enforced }) => one(enforced.refusals),
+  },
+  {
+    name: 'sluice_allow_entries',
+    help: 'Entries of the allow list, by where they come from.',
+    type: 'gauge',
+    labels: ['origin'],
+    read: ({ allow }) =>
+      ALLOW_ORIGINS.map((origin) => ({ labels: { origin }, value: allow.entries(origin).length })),
+  },
+  {
+    name: 'sluice_tracked_entries',
+    help: 'Sources and networks that have a bucket now.',
+    type: 'gauge',
+    labels: ['table'],
+    read: (state) => byTable(state, 0),
+  },
+  {
+    name: 'sluice_evictions_total',
+    help: 'Buckets that were forgotten before they were full since the table had no room.',
+    type: 'counter',
+    labels: ['table'],
+    read: (state) => byTable(state, 1),
+  },
+  {
+    name: 'sluice_batches_total',
+    help: 'Batches of packets that came out of a queue.',
+    type: 'counter',
+    labels: ['queue'],
+    read: (state) => byQueue(state, (counters) => counters[BATCHES]!),
+  },
+  {
+    name: 'sluice_queue_received_packets_total',
+    help: 'Packets that came out of a queue.',
+    type: 'counter',
+    labels: ['queue'],
+    read: (state) => byQueue(state, (counters) => counters[PACKETS]!),
+  },
+  {
+    name: 'sluice_queue_waiting_packets',
+    help: 'Packets that wait for a verdict.',
+    type: 'gauge',
+    labels: ['queue'],
+    read: (state) => fromKernel(state, 'waiting'),
+  },
+  {
+    name: 'sluice_queue_kernel_dropped_packets_total',
+    help: 'Packets that the kernel dropped at a full queue; none with failOpen.',
+    type: 'counter',
+    labels: ['queue'],
+    read: (state) => fromKernel(state, 'kernelDropped'),
+  },
+  {
+    name: 'sluice_queue_user_dropped_packets_total',
+    help: 'Packets that the kernel dropped at a full socket buffer.',
+    type: 'counter',
+    labels: ['queue'],
+    read: (state) => fromKernel(state, 'userDropped'),
+  },
+  {
+    name: 'sluice_queue_bypassed_packets_total',
+    help: 'Packets that passed a queue unseen: nobody listened, or it was full with failOpen.',
+    type: 'counter',
+    labels: ['queue'],
+    read: ({ threads, health }) =>
+      threads.all.map(({ queue }) => sample({ queue: `${queue}` }, health.bypassed.get(queue) ?? 0)),
+  },
+  {
+    name: 'sluice_netlink_events_total',
+    help: 'What went wrong between the kernel and the addon, by kind.',
+    type: 'counter',
+    labels: ['event'],
+    read: netlinkEvents,
+  },
+  {
+    name: 'sluice_firewall_in_place',
+    help: '1 if chains and sets were as they should be at the last check.',
+    type: 'gauge',
+    read: ({ health }) => one(health.problems.length === 0 ? 1 : 0),
+  },
+  {
+    name: 'sluice_firewall_repairs_total',
+    help: 'Times that chains, sets or their entries had to be put back.',
+    type: 'counter',
+    read: ({ health }) => one(health.repairs),
+  },
+  {
+    name: 'sluice_reloads_total',
+    help: 'Reloads of the policy, by result.',
+    type: 'counter',
+    labels: ['result'],
+    read: ({ reloads }) => [
+      sample({ result: 'ok' }, reloads.ok),
+      sample({ result: 'refused' }, reloads.failed),
+    ],
+  },
+  {
+    name: 'sluice_path_threads',
+    help: 'Path threads that are alive.',
+    type: 'gauge',
+    read: ({ threads }) => one(threads.live),
+  },
+  {
+    name: 'sluice_path_thread_restarts_total',
+    help: 'Path threads that died and were started again.',
+    type: 'counter',
+    read: ({ threads }) => one(threads.restarts),
+  },
+  {
+    name: 'sluice_build_info',
+    help: 'Always 1; the labels say what runs.',
+    type: 'gauge',
+    labels: ['version', 'node'],
+    read: ({ version }) => [sample({ version, node: process.versions.node }, 1)],
+  },
+  {
+    name: 'process_cpu_seconds_total',
+    help: 'CPU time of all threads, user and system.',
+    type: 'counter',
+    read: () => {
+      const { user, system } = process.cpuUsage()
+      return one((user + system) / 1e6)
+    },
+  },
+  {
+    name: 'process_resident_memory_bytes',
+    help: 'Resident memory.',
+    type: 'gauge',
+    read: () => one(process.memoryUsage.rss()),
+  },
+  {
+    name: 'process_start_time_seconds',
+    help: 'Start, in seconds since 1970.',
+    type: 'gauge',
+    read: () => one(Math.round(Date.now() / 1000 - process.uptime())),
+  },
+]

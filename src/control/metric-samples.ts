@@ -1,0 +1,120 @@
+import type { Policy } from '../config/policy.ts'
+import { QUEUE_COUNTERS } from '../kernel/queue.ts'
+import { readQueueCounters } from '../kernel/queue-counters.ts'
+import type { Family } from '../net/prefix.ts'
+import { decisionIndex, type PathCounters } from '../path/counters.ts'
+import { REASONS, Reason, VERDICTS, Verdict } from '../path/reasons.ts'
+import { NO_SERVICE } from '../path/service-slots.ts'
+import type { Bans } from './bans.ts'
+import { ALL_PORTS } from './escalation.ts'
+import { sumOver } from './path-totals.ts'
+import type { DaemonState } from './state.ts'
+
+/** One value of a metric. */
+export interface Sample {
+  readonly labels?: Readonly<Record<string, string>>
+  readonly value: number
+}
+
+export const BATCHES = QUEUE_COUNTERS.indexOf('batches')
+export const PACKETS = QUEUE_COUNTERS.indexOf('packets')
+
+/** One value with its labels. */
+export function sample(labels: Readonly<Record<string, string>>, value: number): Sample {
+  return { labels, value }
+}
+
+/** The only value of a metric without labels. */
+export function one(value = 0): Sample[] {
+  return [{ value }]
+}
+
+/** Packets by service (`none` for those of no service), verdict and reason. */
+export function packets({ threads, slots, policy }: DaemonState): Sample[] {
+  const counts = sumOver(threads, (counters) => counters.decisions)
+  const services = [...policy.services.map(({ name }) => name), undefined]
+  return services.flatMap((name) => {
+    const slot = name === undefined ? NO_SERVICE : slots.slotOf(name)
+    return VERDICTS.flatMap((verdict, v) =>
+      REASONS.flatMap((reason, r) => {
+        const value = counts[decisionIndex(slot, v, r)]!
+        if (value === 0 && !(name !== undefined && isUsual(v, r))) return []
+        return [sample({ service: name ?? 'none', verdict, reason: reason.name }, value)]
+      }),
+    )
+  })
+}
+
+/** Of the many pairs most never occur; these are there from the start, so that a graph begins with 0. */
+function isUsual(verdict: number, reason: number): boolean {
+  return (
+    (verdict === Verdict.accept && reason === Reason.withinLimit) ||
+    (verdict === Verdict.drop && reason === Reason.sourceLimit)
+  )
+}
+
+/** One of the path's counters, by service. */
+export function byService(
+  { threads, slots, policy }: DaemonState,
+  pick: (counters: PathCounters) => Float64Array,
+): Sample[] {
+  const counts = sumOver(threads, pick)
+  return policy.services.map(({ name }) => sample({ service: name }, counts[slots.slotOf(name)]!))
+}
+
+/** Occupied slots (`index` 0) or evictions (1) of the two bucket tables. */
+export function byTable({ threads }: DaemonState, index: number): Sample[] {
+  return (['sources', 'networks'] as const).map((table) =>
+    sample({ table }, sumOver(threads, (counters) => counters[table])[index]!),
+  )
+}
+
+/** Something that `pick` takes from the addon's counters of each queue. */
+export function byQueue({ threads }: DaemonState, pick: (counters: readonly number[]) => number): Sample[] {
+  return threads.all.map((thread) => sample({ queue: `${thread.queue}` }, pick(thread.queueCounters())))
+}
+
+/** A column of the kernel's own account of our queues. */
+export function fromKernel(
+  { threads }: DaemonState,
+  column: 'waiting' | 'kernelDropped' | 'userDropped',
+): Sample[] {
+  const rows = readQueueCounters()
+  return threads.all.map(({ queue }) =>
+    sample({ queue: `${queue}` }, rows.find((row) => row.queue === queue)?.[column] ?? 0),
+  )
+}
+
+/** The addon's counters of what went wrong, over all queues. */
+export function netlinkEvents({ threads }: DaemonState): Sample[] {
+  const byThread = threads.all.map((thread) => thread.queueCounters())
+  return QUEUE_COUNTERS.flatMap((event, i) => {
+    if (i === BATCHES || i === PACKETS) return []
+    const snake = event.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+    return [
+      sample(
+        { event: snake },
+        byThread.reduce((sum, counters) => sum + counters[i]!, 0),
+      ),
+    ]
+  })
+}
+
+/** Bans given since the start, by service and family. */
+export function given({ given }: Bans, policy: Policy): Sample[] {
+  return byBanSet(policy, (service, family) => {
+    const row = given.find((each) => each.service === service && each.family === family)
+    return row?.count ?? 0
+  })
+}
+
+/** Bans in force, by scope and family. */
+export function activeBans({ enforced, policy }: DaemonState): Sample[] {
+  return byBanSet(policy, (service, family) => enforced.ledger.size(service, family))
+}
+
+function byBanSet(policy: Policy, count: (service: string, family: Family) => number): Sample[] {
+  return [ALL_PORTS, ...policy.services.map(({ name }) => name)].flatMap((service) =>
+    ([4, 6] as const).map((family) => sample({ service, family: `ipv${family}` }, count(service, family))),
+  )
+}

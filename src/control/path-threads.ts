@@ -1,0 +1,103 @@
+import type { Policy } from '../config/policy.ts'
+import { EXIT, Failure } from '../failure.ts'
+import type { CompiledPolicy } from '../path/compile.ts'
+import type { Promotion } from '../path/promotions.ts'
+import type { Log } from './log.ts'
+import { PathThread } from './path-thread.ts'
+import { RestartLimit } from './restart-limit.ts'
+
+/** A thread that dies more often than this is left dead, and takes the daemon with it. */
+const RESTARTS_MAX = 5
+const RESTARTS_WINDOW_MS = 60_000
+
+export interface PathThreadsOptions {
+  readonly policy: Policy
+  readonly compiled: CompiledPolicy
+  readonly faultAtPacket: number | undefined
+  readonly log: Log
+  readonly onPromotions: () => void
+  /** A thread could not be kept alive: without it its queue's packets pass unlimited. */
+  readonly onGivenUp: (failure: Failure) => void
+  /** Monotonic milliseconds. */
+  readonly now: () => number
+}
+
+/** All path threads: `policy.threads` of them, the n-th on queue `policy.queue.first + n`. */
+export class PathThreads {
+  readonly all: readonly PathThread[]
+  restarts = 0
+  readonly #options: PathThreadsOptions
+  readonly #limit: RestartLimit
+  #compiled: CompiledPolicy
+  #isStopping = false
+
+  private constructor(options: PathThreadsOptions) {
+    const { policy, compiled, faultAtPacket, onPromotions, now } = options
+    this.#options = options
+    this.#compiled = compiled
+    this.#limit = new RestartLimit(RESTARTS_MAX, RESTARTS_WINDOW_MS, now)
+    this.all = Array.from({ length: policy.threads }, (_, n) => {
+      const thread: PathThread = new PathThread({
+        queue: { ...policy.queue, first: policy.queue.first + n, count: 1 },
+        sources: Math.ceil(policy.sources / policy.threads),
+        faultAtPacket,
+        onPromotions,
+        onDeath: (why) => void this.#restart(thread, why),
+      })
+      return thread
+    })
+  }
+
+  /** Resolves when every queue is bound. @throws Failure (inUse, unavailable, osError); then none is. */
+  static async start(options: PathThreadsOptions): Promise<PathThreads> {
+    const threads = new PathThreads(options)
+    try {
+      for (const thread of threads.all) await thread.open(options.compiled)
+    } catch (error) {
+      await threads.stop()
+      throw error
+    }
+    return threads
+  }
+
+  get live(): number {
+    return this.all.filter((thread) => thread.isLive).length
+  }
+
+  drainPromotions(): Promotion[] {
+    return this.all.flatMap((thread) => thread.drainPromotions())
+  }
+
+  /** Puts `compiled` in force on all threads, and on those that are started later. */
+  async swap(compiled: CompiledPolicy): Promise<void> {
+    this.#compiled = compiled
+    await Promise.all(this.all.map((thread) => thread.swap(compiled)))
+  }
+
+  /** Resolves when every queued packet has its verdict and no queue is bound any more. */
+  async stop(): Promise<void> {
+    this.#isStopping = true
+    await Promise.all(this.all.map((thread) => thread.stop()))
+  }
+
+  async #restart(thread: PathThread, why: string): Promise<void> {
+    const { log, onGivenUp } = this.#options
+    if (this.#isStopping) return
+    const what = `the path thread of queue ${thread.queue}`
+    if (!this.#limit.take()) {
+      const often = `more than ${RESTARTS_MAX} times within ${RESTARTS_WINDOW_MS / 1000} s`
+      onGivenUp(new Failure(EXIT.software, `${what} has died ${often}, the last time with: ${why}`))
+      return
+    }
+    this.restarts++
+    log.error('path-restart', `${what} has died and is started again: ${why}`)
+    try {
+      await thread.open(this.#compiled)
+      // A reload, or the end, may have come while it was starting.
+      if (this.#isStopping) await thread.stop()
+      else await thread.swap(this.#compiled)
+    } catch (error) {
+      await this.#restart(thread, (error as Error).message)
+    }
+  }
+}

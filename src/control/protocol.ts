@@ -1,0 +1,110 @@
+import type { Mode } from '../config/policy.ts'
+import type { ExitStatus } from '../failure.ts'
+import type { AllowOrigin } from './allow-list.ts'
+import type { BanOrigin, Proof } from './ban.ts'
+import type { Request } from './requests.ts'
+
+/**
+ * The control socket's protocol: each line is a JSON object, a `Request` one way, a `Response` the other,
+ * in order. Whoever sends anything else gets one answer that says so, and the connection ends.
+ */
+export const REQUEST_BYTES_MAX = 64 * 1024
+
+export type Op = Request['op']
+
+/** `status` is what `sluice` exits with. */
+export type Response<Result = unknown> =
+  | { readonly ok: true; readonly result: Result }
+  | { readonly ok: false; readonly status: ExitStatus; readonly message: string; readonly remedy?: string }
+
+/** What each request is answered with when it went well. */
+export interface Results {
+  readonly status: StatusReport
+  readonly reload: ReloadReport
+  readonly 'bans list': readonly BanRow[]
+  readonly 'bans add': { readonly ban: BanRow; readonly notes: readonly string[] }
+  readonly 'bans remove': { readonly lifted: readonly BanRow[] }
+  readonly 'allow list': readonly AllowRow[]
+  readonly 'allow add': {
+    readonly entry: AllowRow
+    readonly lifted: readonly BanRow[]
+    readonly notes: readonly string[]
+  }
+  readonly 'allow remove': { readonly entry: AllowRow }
+}
+
+export interface BanRow {
+  readonly prefix: string
+  /** A service's name, or `all`. */
+  readonly scope: string
+  /** `shadow`: nothing is dropped; the service would have banned. */
+  readonly mode: Mode
+  /** ISO 8601, by the clock as it is now. */
+  readonly since: string
+  /** `null`: no end. */
+  readonly until: string | null
+  readonly secondsLeft: number | null
+  /** `null`: not known. */
+  readonly offence: number | null
+  readonly origin: BanOrigin
+  readonly proof: Proof
+  readonly reason: string
+}
+
+export interface AllowRow {
+  readonly prefix: string
+  readonly origin: AllowOrigin
+  readonly reason: string
+}
+
+export interface ReloadReport {
+  readonly file: string
+  /** Settings of the file that only count from the next start on. */
+  readonly pending: readonly string[]
+  /** Bans that the new allow list has lifted. */
+  readonly lifted: number
+}
+
+export interface StatusReport {
+  readonly version: string
+  readonly pid: number
+  readonly uptimeSeconds: number
+  readonly policyFile: string
+  readonly mode: Mode
+  readonly threads: { readonly count: number; readonly live: number; readonly restarts: number }
+  readonly queues: readonly QueueStatus[]
+  readonly services: readonly ServiceStatus[]
+  readonly bansOfAllPorts: number
+  readonly firewall: {
+    readonly inPlace: boolean
+    readonly problems: readonly string[]
+    readonly repairs: number
+    /** ISO 8601; `null`: never. */
+    readonly lastRepair: string | null
+  }
+  readonly lastReload: { readonly at: string; readonly ok: boolean; readonly message: string } | null
+  readonly allowed: number
+  readonly tracked: number
+  readonly metrics: string | null
+}
+
+export interface QueueStatus {
+  readonly queue: number
+  readonly waiting: number
+  readonly received: number
+  /** By the kernel, since the queue or its socket was full. */
+  readonly dropped: number
+  /** Passed unseen: nobody listened, or it was full with failOpen. */
+  readonly bypassed: number
+}
+
+export interface ServiceStatus {
+  readonly name: string
+  readonly mode: Mode
+  readonly ports: readonly string[]
+  readonly accepted: number
+  readonly refused: number
+  readonly strikes: number
+  /** In force, for this service's ports alone; in shadow mode those that would be. */
+  readonly bans: number
+}

@@ -1,0 +1,57 @@
+import type { Mode, Policy, Service } from '../config/policy.ts'
+import type { Firewall } from '../firewall/firewall.ts'
+import type { ServiceSlots } from '../path/service-slots.ts'
+import type { AllowList } from './allow-list.ts'
+import type { Bans } from './bans.ts'
+import type { Log } from './log.ts'
+import type { PathThreads } from './path-threads.ts'
+import type { Serial } from './serial.ts'
+
+/** Everything that a running daemon knows. The functions beside this file work on it. */
+export interface DaemonState {
+  readonly configFile: string
+  readonly version: string
+  /** In force; a reload replaces it. */
+  policy: Policy
+  readonly log: Log
+  readonly slots: ServiceSlots
+  readonly threads: PathThreads
+  readonly firewall: Firewall
+  readonly allow: AllowList
+  /** Bans that the kernel carries out. */
+  readonly enforced: Bans
+  /** Bans that services in shadow mode would have given. */
+  readonly watched: Bans
+  /** All that writes chains or allow sets goes through here. */
+  readonly serial: Serial
+  readonly health: FirewallHealth
+  readonly reloads: { ok: number; failed: number; last: ReloadOutcome | undefined }
+  /** Monotonic milliseconds. */
+  readonly now: () => number
+}
+
+/** The part of it that decides who is banned and who never is. */
+export type BanState = Pick<
+  DaemonState,
+  'configFile' | 'policy' | 'log' | 'firewall' | 'allow' | 'enforced' | 'watched' | 'now'
+>
+
+/** What the last look at the firewall found. */
+interface FirewallHealth {
+  problems: readonly string[]
+  repairs: number
+  lastRepairAt: Date | undefined
+  /** Packets that our rules sent to each queue and that never came to the path thread: nobody listened, or it was full. */
+  readonly bypassed: Map<number, number>
+}
+
+interface ReloadOutcome {
+  readonly at: Date
+  readonly ok: boolean
+  readonly message: string
+}
+
+/** The mode that counts for `service`: the whole policy's shadow covers every service. */
+export function modeOf(policy: Policy, service: Service | undefined): Mode {
+  return policy.mode === 'shadow' ? 'shadow' : (service?.mode ?? policy.mode)
+}

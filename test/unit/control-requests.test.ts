@@ -1,0 +1,273 @@
+import { describe, expect, test } from 'vitest'
+import { AllowList } from '../../src/control/allow-list.ts'
+import { addAllowed, listAllowed, removeAllowed } from '../../src/control/allow-requests.ts'
+import { addBan, listBans, removeBan } from '../../src/control/ban-requests.ts'
+import { Bans } from '../../src/control/bans.ts'
+import { MemoryBanSets } from '../../src/control/memory-ban-sets.ts'
+import { policyEntries } from '../../src/control/never-ban.ts'
+import { judgePromotions } from '../../src/control/promotions.ts'
+import { liftShadowed } from '../../src/control/shadowed.ts'
+import type { BanState } from '../../src/control/state.ts'
+import { EXIT } from '../../src/failure.ts'
+import { Firewall } from '../../src/firewall/firewall.ts'
+import { parsePrefix } from '../../src/net/prefix.ts'
+import type { Promotion } from '../../src/path/promotions.ts'
+import { ServiceSlots } from '../../src/path/service-slots.ts'
+import { policy, service } from '../lib/policies.ts'
+import { TestLog } from '../lib/test-log.ts'
+
+const BANNABLE = { ban: { strikes: 5, withinMs: 60_000 } }
+
+function setUp() {
+  const clock = { nowMs: 1000 }
+  const now = () => clock.nowMs
+  const { log, lines } = new TestLog()
+  const running = policy(
+    [service('ssh', 22, BANNABLE), service('web', 80, { ...BANNABLE, mode: 'shadow' }), service('dns', 53)],
+    { allow: [parsePrefix('192.0.2.0/24')] },
+  )
+  const bans = (mode: 'enforce' | 'shadow') =>
+    new Bans({
+      mode,
+      sets: new MemoryBanSets(100, now),
+      policy: { ...running.ban, jitter: 0 },
+      log,
+      onBanned: () => {},
+      now,
+      random: () => 0,
+    })
+  const allow = new AllowList()
+  allow.set('policy', policyEntries(running))
+  allow.set('host', [{ prefix: parsePrefix('fd00::1'), origin: 'host', reason: 'gateway' }])
+  const state = {
+    configFile: '/etc/sluice/sluice.yaml',
+    policy: running,
+    log,
+    // Without `up` it touches nothing.
+    firewall: new Firewall(running),
+    allow,
+    enforced: bans('enforce'),
+    watched: bans('shadow'),
+    now,
+  } satisfies BanState
+  return { state: state as { -readonly [Key in keyof BanState]: BanState[Key] }, clock, lines }
+}
+
+function refusal(attempt: () => unknown): unknown {
+  try {
+    attempt()
+  } catch (error) {
+    return error
+  }
+  throw new Error('it was not refused')
+}
+
+describe('bans add', () => {
+  test('bans as long, from what and why it is told', () => {
+    const { state, clock } = setUp()
+    const request = {
+      op: 'bans add',
+      prefix: '203.0.113.0/24',
+      seconds: 7200,
+      service: 'ssh',
+      reason: 'noise',
+    } as const
+    expect(addBan(state, request)).toMatchObject({
+      ban: { prefix: '203.0.113.0/24', scope: 'ssh', secondsLeft: 7200, origin: 'manual', reason: 'noise' },
+      notes: [],
+    })
+    clock.nowMs += 7_200_000
+    expect(listBans(state)).toEqual([])
+  })
+
+  test('by default from all ports, as long as a first offence', () => {
+    const { state } = setUp()
+    const { ban } = addBan(state, { op: 'bans add', prefix: '203.0.113.1' })
+    expect(ban).toMatchObject({ scope: 'all', secondsLeft: 600, offence: null })
+  })
+
+  test('an IPv6 address means its /64, unless it says /128', () => {
+    const { state } = setUp()
+    const widened = addBan(state, { op: 'bans add', prefix: '2001:db8::5' })
+    expect([widened.ban.prefix, widened.notes.length]).toEqual(['2001:db8::/64', 1])
+    const exact = addBan(state, { op: 'bans add', prefix: '2001:db8::5/128' })
+    expect([exact.ban.prefix, exact.notes.length]).toEqual(['2001:db8::5', 0])
+  })
+
+  test.each([
+    [
+      '192.0.2.7',
+      EXIT.refused,
+      '192.0.2.7 cannot be banned: 192.0.2.0/24 is never banned (allow list of the policy)',
+    ],
+    [
+      '192.0.0.0/16',
+      EXIT.refused,
+      '192.0.0.0/16 cannot be banned: 192.0.2.0/24 is never banned (allow list of the policy)',
+    ],
+    ['fd00::9', EXIT.refused, 'fd00::/64 cannot be banned: fd00::1 is never banned (gateway)'],
+    ['10.0.0.0/7', EXIT.refused, '10.0.0.0/7 is too wide to be banned: /8 is the widest'],
+    ['2000::/15', EXIT.refused, '2000::/15 is too wide to be banned: /16 is the widest'],
+    [
+      '203.0.113.1/24',
+      EXIT.usage,
+      '"203.0.113.1/24" has bits set behind the prefix: did you mean 203.0.113.0/24?',
+    ],
+    [
+      'example.org',
+      EXIT.usage,
+      '"example.org" is no IPv4 or IPv6 address or prefix, such as 192.0.2.0/24 or 2001:db8::/32',
+    ],
+  ])('%s is refused, and nothing has changed', (prefix, status, message) => {
+    const { state } = setUp()
+    expect(refusal(() => addBan(state, { op: 'bans add', prefix }))).toMatchObject({ status, message })
+    expect(listBans(state)).toEqual([])
+  })
+
+  test.each([
+    ['fd00::9', '"fd00::9/128" bans this one address only'],
+    ['192.0.2.7/32', undefined],
+  ])('the refusal of %s says what to do instead, if anything', (prefix, remedy) => {
+    const { state } = setUp()
+    expect(refusal(() => addBan(state, { op: 'bans add', prefix }))).toMatchObject({ remedy })
+  })
+
+  test('an unknown service is refused with those that there are', () => {
+    const { state } = setUp()
+    const attempt = () => addBan(state, { op: 'bans add', prefix: '203.0.113.1', service: 'shh' })
+    expect(refusal(attempt)).toMatchObject({
+      status: EXIT.usage,
+      message: 'there is no service "shh": all, ssh, web, dns are there',
+    })
+  })
+})
+
+describe('bans remove', () => {
+  test('lifts the bans of a source in all scopes, or in one', () => {
+    const { state } = setUp()
+    for (const name of ['ssh', 'web', 'all'])
+      addBan(state, { op: 'bans add', prefix: '203.0.113.1', service: name })
+    removeBan(state, { op: 'bans remove', prefix: '203.0.113.1', service: 'web' })
+    expect(listBans(state).map(({ scope }) => scope)).toEqual(['ssh', 'all'])
+    expect(removeBan(state, { op: 'bans remove', prefix: '203.0.113.1' }).lifted).toHaveLength(2)
+    expect(listBans(state)).toEqual([])
+  })
+
+  test('takes the same address that was given to add', () => {
+    const { state } = setUp()
+    addBan(state, { op: 'bans add', prefix: '2001:db8::5' })
+    expect(removeBan(state, { op: 'bans remove', prefix: '2001:db8::5' }).lifted).toHaveLength(1)
+  })
+
+  test('says which ban covers an address that has none of its own', () => {
+    const { state } = setUp()
+    addBan(state, { op: 'bans add', prefix: '203.0.113.0/24', seconds: 600 })
+    expect(refusal(() => removeBan(state, { op: 'bans remove', prefix: '203.0.113.1' }))).toMatchObject({
+      status: EXIT.refused,
+      message: '203.0.113.1 itself is not banned, but 203.0.113.0/24 is, from all, with 10m left',
+    })
+  })
+
+  test('refuses what is not banned', () => {
+    const { state } = setUp()
+    const attempt = () => removeBan(state, { op: 'bans remove', prefix: '203.0.113.1', service: 'ssh' })
+    expect(refusal(attempt)).toMatchObject({
+      status: EXIT.refused,
+      message: '203.0.113.1 is not banned from ssh',
+    })
+  })
+})
+
+describe('the allow list at runtime', () => {
+  test('an entry lifts the bans in it, and tells of those around it', async () => {
+    const { state } = setUp()
+    addBan(state, { op: 'bans add', prefix: '203.0.113.1' })
+    addBan(state, { op: 'bans add', prefix: '203.0.0.0/16' })
+    const result = await addAllowed(state, { op: 'allow add', prefix: '203.0.113.0/24', reason: 'office' })
+    expect(result).toMatchObject({
+      entry: { prefix: '203.0.113.0/24', origin: 'runtime', reason: 'office' },
+      lifted: [{ prefix: '203.0.113.1' }],
+      notes: ['the ban of 203.0.0.0/16 stays in force for the rest of it'],
+    })
+    expect(listBans(state).map(({ prefix }) => prefix)).toEqual(['203.0.0.0/16'])
+  })
+
+  test('what was added can be removed, and banned again', async () => {
+    const { state } = setUp()
+    await addAllowed(state, { op: 'allow add', prefix: '203.0.113.1' })
+    expect(refusal(() => addBan(state, { op: 'bans add', prefix: '203.0.113.1' }))).toMatchObject({
+      status: EXIT.refused,
+    })
+    await removeAllowed(state, { op: 'allow remove', prefix: '203.0.113.1' })
+    expect(listAllowed(state).map(({ origin }) => origin)).toEqual(['policy', 'host'])
+    addBan(state, { op: 'bans add', prefix: '203.0.113.1' })
+  })
+
+  test.each([
+    ['192.0.2.0/24', '192.0.2.0/24 is on the allow list of the policy'],
+    ['fd00::1', 'fd00::1 cannot be taken off the allow list: gateway'],
+    ['192.0.2.1', '192.0.2.1 is not on the allow list; 192.0.2.0/24 is (allow list of the policy)'],
+    ['203.0.113.1', '203.0.113.1 is not on the allow list'],
+  ])('%s cannot be removed', async (prefix, message) => {
+    const { state } = setUp()
+    const attempt = removeAllowed(state, { op: 'allow remove', prefix })
+    await expect(attempt).rejects.toMatchObject({ status: EXIT.refused, message })
+  })
+
+  test('everybody cannot be allowed', async () => {
+    const attempt = addAllowed(setUp().state, { op: 'allow add', prefix: '0.0.0.0/0' })
+    await expect(attempt).rejects.toMatchObject({ status: EXIT.usage })
+  })
+})
+
+describe('promotions of the path', () => {
+  function promote(state: BanState, ...promotions: readonly [source: string, service: string][]) {
+    const slots = new ServiceSlots()
+    slots.update(state.policy.services.map(({ name }) => name))
+    const drained: Promotion[] = promotions.map(([source, name]) => ({
+      source: parsePrefix(source),
+      serviceSlot: slots.slotOf(name),
+      strikes: 5,
+      atMs: 0,
+    }))
+    judgePromotions({ ...state, slots, threads: { drainPromotions: () => drained } })
+  }
+
+  test('are banned, in shadow mode only on paper', () => {
+    const { state } = setUp()
+    promote(state, ['203.0.113.1', 'ssh'], ['203.0.113.2', 'web'])
+    expect(listBans(state)).toMatchObject([
+      { prefix: '203.0.113.1', scope: 'ssh', mode: 'enforce', offence: 1, reason: '5 strikes within 1m' },
+      { prefix: '203.0.113.2', scope: 'web', mode: 'shadow' },
+    ])
+  })
+
+  test('are never banned when they are on the allow list', () => {
+    const { state, lines } = setUp()
+    promote(state, ['192.0.2.9', 'ssh'])
+    expect(listBans(state)).toEqual([])
+    expect(lines).toEqual(['debug never-ban: 192.0.2.9 is not banned from ssh: allow list of the policy'])
+  })
+
+  test('a /64 with one allowed address in it is banned: that address passes by the allow set', () => {
+    const { state } = setUp()
+    promote(state, ['fd00::/64', 'ssh'])
+    expect(listBans(state)).toHaveLength(1)
+  })
+
+  test('of services that ban nobody, or are gone, come to nothing', () => {
+    const { state } = setUp()
+    promote(state, ['203.0.113.1', 'dns'])
+    expect(listBans(state)).toEqual([])
+  })
+
+  test('a policy that goes over to shadow mode lifts its bans, but not those of a person', () => {
+    const { state } = setUp()
+    promote(state, ['203.0.113.1', 'ssh'])
+    addBan(state, { op: 'bans add', prefix: '203.0.113.2', service: 'ssh' })
+    expect(liftShadowed(state)).toBe(0)
+    state.policy = { ...state.policy, mode: 'shadow' }
+    expect(liftShadowed(state)).toBe(1)
+    expect(listBans(state).map(({ prefix }) => prefix)).toEqual(['203.0.113.2'])
+  })
+})

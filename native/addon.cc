@@ -42,9 +42,7 @@ Napi::ArrayBuffer Copy(Napi::Env env, const std::vector<T>& values) {
   return buffer;
 }
 
-Napi::Value Write(Napi::Env env, int value) {
-  return Napi::Number::New(env, value);
-}
+Napi::Value Write(Napi::Env env, int value) { return Napi::Number::New(env, value); }
 
 Napi::Value Write(Napi::Env env, const std::vector<uint32_t>& values) {
   return Napi::Uint32Array::New(env, values.size(), Copy(env, values), 0);

@@ -9,9 +9,7 @@
 
 namespace {
 
-size_t AddressBytes(uint8_t family) {
-  return family == AF_INET ? 4 : 16;
-}
+size_t AddressBytes(uint8_t family) { return family == AF_INET ? 4 : 16; }
 
 bool Covers(const Record& range, uint8_t family, const uint8_t* address) {
   if (range.family != family || range.length > AddressBytes(family) * 8) return false;

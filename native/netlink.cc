@@ -4,7 +4,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include <cerrno>
+#include <algorithm>
 
 namespace {
 
@@ -45,25 +45,26 @@ int SendToKernel(int fd, const void* data, size_t length, double* retries) {
 
 Progress ReadAnswers(const void* data, size_t length, uint32_t last_seq, const OnMessage& on_message,
                      const OnError& on_error) {
-  int left = static_cast<int>(length);
-  const auto* message = static_cast<const nlmsghdr*>(data);
-  for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
-    const bool has_error = message->nlmsg_len >= NLMSG_HDRLEN + sizeof(int);
-    const int error = has_error ? -*static_cast<const int*>(mnl_nlmsg_get_payload(message)) : EPROTO;
-    switch (message->nlmsg_type) {
-      case NLMSG_DONE:
-        return {true, has_error ? error : 0};
-      case NLMSG_ERROR:
-        // Without the capability the kernel answers the first message of a datagram and reads no other.
-        if (error == EPERM || (message->nlmsg_seq == last_seq && !on_error)) return {true, error};
-        if (error != 0 && on_error) on_error(message->nlmsg_seq, error);
-        if (message->nlmsg_seq == last_seq) return {true, 0};
-        break;
-      default:
-        if (message->nlmsg_type >= NLMSG_MIN_TYPE && on_message) on_message(message);
+  const auto* at = static_cast<const uint8_t*>(data);
+  for (size_t left = length, used; left > 0; at += used, left -= used) {
+    const auto* message = reinterpret_cast<const nlmsghdr*>(at);
+    // Not mnl_nlmsg_ok(): before libmnl 1.0.5 it takes a length above INT_MAX for a small one.
+    if (left < NLMSG_HDRLEN || message->nlmsg_len < NLMSG_HDRLEN || message->nlmsg_len > left)
+      return {true, EPROTO};
+    used = std::min<size_t>(NLMSG_ALIGN(message->nlmsg_len), left);
+    if (message->nlmsg_type >= NLMSG_MIN_TYPE) {
+      if (on_message) on_message(message);
+      continue;
     }
+    if (message->nlmsg_type != NLMSG_ERROR && message->nlmsg_type != NLMSG_DONE) continue;
+    const int error = ErrorIn(message);
+    if (message->nlmsg_type == NLMSG_DONE) return {true, error};
+    // Without the capability the kernel answers the first message of a datagram and reads no other.
+    if (error == EPERM || (message->nlmsg_seq == last_seq && !on_error)) return {true, error};
+    if (error != 0 && on_error) on_error(message->nlmsg_seq, error);
+    if (message->nlmsg_seq == last_seq) return {true, 0};
   }
-  return left > 0 ? Progress{true, EPROTO} : Progress{false, 0};
+  return {false, 0};
 }
 
 NetlinkSocket::~NetlinkSocket() {

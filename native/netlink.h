@@ -4,6 +4,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nfnetlink.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <functional>
@@ -43,6 +44,12 @@ void ForEachAttribute(const nlmsghdr* message, Visit visit) {
   const size_t headers = NLMSG_HDRLEN + sizeof(nfgenmsg);
   if (message->nlmsg_len < headers) return;
   ForEachAttribute(reinterpret_cast<const uint8_t*>(message) + headers, message->nlmsg_len - headers, visit);
+}
+
+// The errno in an NLMSG_ERROR or NLMSG_DONE, 0 for an acknowledgement; EPROTO if it is too short for one.
+inline int ErrorIn(const nlmsghdr* message) {
+  if (message->nlmsg_len < NLMSG_HDRLEN + sizeof(uint32_t)) return EPROTO;
+  return static_cast<int>(0 - *static_cast<const uint32_t*>(mnl_nlmsg_get_payload(message)));
 }
 
 // Starts a netfilter message at `buffer`, which must have room for all that is put into it.

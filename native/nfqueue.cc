@@ -19,17 +19,13 @@ constexpr int kRoundsPerWakeUp = 16;
 // Rounds of reception until the answer to a request, behind packets of queues bound already.
 constexpr int kRoundsPerAnswer = 4096;
 
-// Bytes of a configuration message: headers and at most five attributes of up to 12 bytes.
-constexpr size_t kConfigMax = 96;
+// Bytes of a message: headers and at most five attributes of up to 12.
+constexpr size_t kMessageMax = 96;
 
 double NowMs() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
-}
-
-nlmsghdr* PutConfig(void* buffer, uint16_t flags, uint32_t seq, uint16_t queue) {
-  return PutMessage(buffer, NFNL_SUBSYS_QUEUE, NFQNL_MSG_CONFIG, flags, seq, AF_UNSPEC, queue);
 }
 
 void PutCommand(nlmsghdr* message, uint8_t command) {
@@ -44,6 +40,11 @@ void PutLength(nlmsghdr* message, uint32_t length) {
 void PutFlags(nlmsghdr* message, uint32_t flags) {
   mnl_attr_put_u32(message, NFQA_CFG_FLAGS, htonl(flags));
   mnl_attr_put_u32(message, NFQA_CFG_MASK, htonl(flags));
+}
+
+void PutVerdict(nlmsghdr* message, uint32_t verdict, uint32_t id) {
+  const nfqnl_msg_verdict_hdr header = {htonl(verdict), htonl(id)};
+  mnl_attr_put(message, NFQA_VERDICT_HDR, sizeof header, &header);
 }
 
 // 0 for what is no number: the kernel will refuse it, or it does no harm.
@@ -76,13 +77,9 @@ PacketQueue::PacketQueue(const Napi::CallbackInfo& info)
   }
 }
 
-PacketQueue::~PacketQueue() {
-  Shutdown();
-}
+PacketQueue::~PacketQueue() { Shutdown(); }
 
-Napi::Value PacketQueue::GetSlab(const Napi::CallbackInfo&) {
-  return slab_buffer_.Value();
-}
+Napi::Value PacketQueue::GetSlab(const Napi::CallbackInfo&) { return slab_buffer_.Value(); }
 
 Napi::Value PacketQueue::Open(const Napi::CallbackInfo& info) {
   const int error = fd_ >= 0 ? EALREADY : OpenSocket(NumberOf(info[0]));
@@ -101,8 +98,8 @@ int PacketQueue::OpenSocket(uint32_t buffer_bytes) {
     setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &buffer_bytes, sizeof buffer_bytes);
   }
   // Ignored since Linux 3.8, but who may not configure, or finds no NFQUEUE in the kernel, hears of it.
-  alignas(nlmsghdr) uint8_t buffer[kConfigMax];
-  nlmsghdr* probe = PutConfig(buffer, NLM_F_ACK, ++seq_, 0);
+  Reserve(1);
+  nlmsghdr* probe = Put(NFQNL_MSG_CONFIG, 0);
   PutCommand(probe, NFQNL_CFG_CMD_PF_BIND);
   return Configure(probe);
 }
@@ -110,28 +107,30 @@ int PacketQueue::OpenSocket(uint32_t buffer_bytes) {
 Napi::Value PacketQueue::Bind(const Napi::CallbackInfo& info) {
   const auto number = static_cast<uint16_t>(NumberOf(info[0]));
   const bool fail_open = info[2].ToBoolean();
-  alignas(nlmsghdr) uint8_t buffer[kConfigMax];
+  queues_.push_back({number, 0, false});
+  Reserve(std::max<size_t>(kBatchMax + 2 * queues_.size(), 4 * queues_.size()));
   // All in one message: a queue that is bound but has no copy mode yet drops its packets.
-  nlmsghdr* message = PutConfig(buffer, NLM_F_ACK, ++seq_, number);
+  nlmsghdr* message = Put(NFQNL_MSG_CONFIG, number);
   PutCommand(message, NFQNL_CFG_CMD_BIND);
-  const nfqnl_msg_config_params params = {htonl(static_cast<uint32_t>(copy_bytes_)), NFQNL_COPY_PACKET};
+  const nfqnl_msg_config_params params = {htonl(copy_bytes_), NFQNL_COPY_PACKET};
   mnl_attr_put(message, NFQA_CFG_PARAMS, sizeof params, &params);
   // GSO: take a large packet as one, without a checksum, rather than have it cut up for our eyes.
   PutFlags(message, NFQA_CFG_F_GSO | (fail_open ? NFQA_CFG_F_FAIL_OPEN : 0));
   PutLength(message, NumberOf(info[1]));
   const int error = Configure(message);
-  if (error == 0) queues_.push_back({number, 0, false});
-  verdicts_.resize(kBatchMax + 2 * queues_.size());
+  if (error != 0) queues_.pop_back();
   return Napi::Number::New(info.Env(), error);
 }
 
 // Sends a request and waits for its answer. Packets that arrive meanwhile are accepted: nobody could
 // judge them yet.
 int PacketQueue::Configure(nlmsghdr* request) {
-  const int error = SendToKernel(fd_, request, request->nlmsg_len, nullptr);
-  if (error != 0) return error;
   Batch batch{slab_};
-  batch.awaited_seq = request->nlmsg_seq;
+  batch.awaited_seq = ++seq_;
+  request->nlmsg_seq = seq_;
+  request->nlmsg_flags |= NLM_F_ACK;
+  const int error = Send();
+  if (error != 0) return error;
   for (int round = 0; round < kRoundsPerAnswer && !batch.answered; round++) {
     const int received = ReceiveDatagrams();
     if (received == 0) return ENOBUFS;  // the kernel answers at once, or had no memory to
@@ -243,73 +242,68 @@ void PacketQueue::Deliver(Batch* batch) {
 
 // All verdicts of a batch in one datagram, which the kernel works off in this order.
 void PacketQueue::SendVerdicts(uint32_t count) {
-  VerdictMessage* out = verdicts_.data();
-  for (auto& queue : queues_) out = PutVerdicts(&queue, count, out);
-  const size_t bytes = static_cast<size_t>(out - verdicts_.data()) * sizeof(VerdictMessage);
-  if (bytes == 0) return;
-  const int error = SendToKernel(fd_, verdicts_.data(), bytes, &counters()[kVerdictRetries]);
-  for (auto& queue : queues_) queue.owed = error != 0;
-  if (error != 0) counters()[kVerdictsLost]++;
+  for (auto& queue : queues_) PutVerdicts(&queue, count);
+  if (Send() == 0) return;
+  for (auto& queue : queues_) queue.owed = true;
+  counters()[kVerdictsLost]++;
 }
 
 // The rarer verdict packet by packet, then the other for all that is left up to the last: packets of
 // either verdict go on in the order in which they came.
-PacketQueue::VerdictMessage* PacketQueue::PutVerdicts(BoundQueue* queue, uint32_t count,
-                                                      VerdictMessage* out) {
-  const auto put = [&](uint16_t type, uint32_t id, uint32_t verdict) {
-    *out++ = {
-        {sizeof(VerdictMessage), static_cast<uint16_t>(NFNL_SUBSYS_QUEUE << 8 | type), NLM_F_REQUEST, 0, 0},
-        {AF_UNSPEC, NFNETLINK_V0, htons(queue->number)},
-        {sizeof(nlattr) + sizeof(nfqnl_msg_verdict_hdr), NFQA_VERDICT_HDR},
-        {htonl(verdict), htonl(id)}};
-  };
-  const auto verdict_of = [&](uint32_t i) -> uint32_t {
-    return slab_->verdicts[i] == NF_DROP ? NF_DROP : NF_ACCEPT;
-  };
-  const auto is_ours = [&](uint32_t i) { return slab_->packets[i * kPacketWords + kQueue] == queue->number; };
+void PacketQueue::PutVerdicts(BoundQueue* queue, uint32_t count) {
+  const auto word = [&](uint32_t i, PacketWord word) { return slab_->packets[i * kPacketWords + word]; };
+  const auto is_ours = [&](uint32_t i) { return word(i, kQueue) == queue->number; };
+  const auto is_accepted = [&](uint32_t i) { return slab_->verdicts[i] != NF_DROP; };
 
   uint32_t total = 0, accepted = 0, last_id = 0;
   for (uint32_t i = 0; i < count; i++) {
     if (!is_ours(i)) continue;
     total++;
-    accepted += verdict_of(i) == NF_ACCEPT;
-    last_id = slab_->packets[i * kPacketWords + kId];
+    accepted += is_accepted(i);
+    last_id = word(i, kId);
   }
-  if (total == 0) return out;
-  if (queue->owed) put(NFQNL_MSG_VERDICT_BATCH, queue->last_id, NF_ACCEPT);
+  if (total == 0) return;
+  if (queue->owed) PutVerdict(Put(NFQNL_MSG_VERDICT_BATCH, queue->number), NF_ACCEPT, queue->last_id);
+  queue->owed = false;
   queue->last_id = last_id;
-  const uint32_t common = accepted * 2 >= total ? NF_ACCEPT : NF_DROP;
+  const bool most_accepted = accepted * 2 >= total;
   for (uint32_t i = 0; i < count; i++) {
-    if (!is_ours(i) || verdict_of(i) == common) continue;
-    put(NFQNL_MSG_VERDICT, slab_->packets[i * kPacketWords + kId], verdict_of(i));
+    if (!is_ours(i) || is_accepted(i) == most_accepted) continue;
+    PutVerdict(Put(NFQNL_MSG_VERDICT, queue->number), most_accepted ? NF_DROP : NF_ACCEPT, word(i, kId));
   }
-  put(NFQNL_MSG_VERDICT_BATCH, last_id, common);
-  return out;
+  PutVerdict(Put(NFQNL_MSG_VERDICT_BATCH, queue->number), most_accepted ? NF_ACCEPT : NF_DROP, last_id);
 }
 
 // In one datagram: the kernel lets new packets pass (fail-open, then a length of 0: in one message it would
 // set the length first, and drop), then the waiting ones, then the queue goes. Unbinding alone drops what
 // waits and what comes meanwhile.
 void PacketQueue::AcceptAllAndUnbind() {
-  std::vector<uint8_t> buffer(queues_.size() * 4 * kConfigMax);
-  size_t used = 0;
   for (const auto& queue : queues_) {
-    const auto put = [&](uint16_t command, const auto& put_attributes) {
-      nlmsghdr* message =
-          PutMessage(&buffer[used], NFNL_SUBSYS_QUEUE, command, 0, 0, AF_UNSPEC, queue.number);
-      put_attributes(message);
-      used += message->nlmsg_len;
-    };
-    put(NFQNL_MSG_CONFIG, [](nlmsghdr* message) { PutFlags(message, NFQA_CFG_F_FAIL_OPEN); });
-    put(NFQNL_MSG_CONFIG, [](nlmsghdr* message) { PutLength(message, 0); });
-    put(NFQNL_MSG_VERDICT_BATCH, [&](nlmsghdr* message) {
-      // Ids wrap and the kernel compares by signed difference: far ahead, with room for those behind.
-      const nfqnl_msg_verdict_hdr verdict = {htonl(NF_ACCEPT), htonl(queue.last_id + 0x3fffffff)};
-      mnl_attr_put(message, NFQA_VERDICT_HDR, sizeof verdict, &verdict);
-    });
-    put(NFQNL_MSG_CONFIG, [](nlmsghdr* message) { PutCommand(message, NFQNL_CFG_CMD_UNBIND); });
+    PutFlags(Put(NFQNL_MSG_CONFIG, queue.number), NFQA_CFG_F_FAIL_OPEN);
+    PutLength(Put(NFQNL_MSG_CONFIG, queue.number), 0);
+    // Ids wrap and the kernel compares by signed difference: far ahead, with room for those behind.
+    PutVerdict(Put(NFQNL_MSG_VERDICT_BATCH, queue.number), NF_ACCEPT, queue.last_id + 0x3fffffff);
+    PutCommand(Put(NFQNL_MSG_CONFIG, queue.number), NFQNL_CFG_CMD_UNBIND);
   }
-  if (used > 0) SendToKernel(fd_, buffer.data(), used, &counters()[kVerdictRetries]);
+  Send();
+}
+
+// Room for so many messages in a datagram.
+void PacketQueue::Reserve(size_t messages) { outbox_.resize(messages * kMessageMax); }
+
+// The next message of the datagram that `Send` sends; its attributes are put before the message after it.
+nlmsghdr* PacketQueue::Put(uint16_t command, uint16_t queue) {
+  void* at = last_ == nullptr ? outbox_.data() : mnl_nlmsg_get_payload_tail(last_);
+  last_ = PutMessage(at, NFNL_SUBSYS_QUEUE, command, 0, 0, AF_UNSPEC, queue);
+  return last_;
+}
+
+int PacketQueue::Send() {
+  if (last_ == nullptr) return 0;
+  const auto* end = static_cast<const uint8_t*>(mnl_nlmsg_get_payload_tail(last_));
+  last_ = nullptr;
+  return SendToKernel(fd_, outbox_.data(), static_cast<size_t>(end - outbox_.data()),
+                      &counters()[kVerdictRetries]);
 }
 
 void PacketQueue::Close(const Napi::CallbackInfo&) {

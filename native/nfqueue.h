@@ -27,14 +27,6 @@ class PacketQueue : public Napi::ObjectWrap<PacketQueue> {
     bool owed;         // whether packets up to it may have no verdict, since it could not be sent
   };
 
-  // One of NFQNL_MSG_VERDICT and NFQNL_MSG_VERDICT_BATCH, which has all of its 32 bytes in use.
-  struct VerdictMessage {
-    nlmsghdr header;
-    nfgenmsg nfgen;
-    nlattr attribute;
-    nfqnl_msg_verdict_hdr verdict;
-  };
-
   // What libuv needs until it has closed the handle, which may be after the queue is gone.
   struct Poller {
     uv_poll_t handle;
@@ -57,13 +49,17 @@ class PacketQueue : public Napi::ObjectWrap<PacketQueue> {
   Datagram DatagramIn(int slot);
   void Deliver(Batch* batch);
   void SendVerdicts(uint32_t count);
-  VerdictMessage* PutVerdicts(BoundQueue* queue, uint32_t count, VerdictMessage* out);
+  void PutVerdicts(BoundQueue* queue, uint32_t count);
   void AcceptAllAndUnbind();
   void Shutdown();
 
+  void Reserve(size_t messages);
+  nlmsghdr* Put(uint16_t command, uint16_t queue);
+  int Send();
+
   double* counters() { return slab_->counters; }
 
-  const size_t copy_bytes_;
+  const uint32_t copy_bytes_;
   Napi::Reference<Napi::ArrayBuffer> slab_buffer_;
   Slab* slab_ = nullptr;
   Napi::FunctionReference on_batch_;
@@ -78,5 +74,6 @@ class PacketQueue : public Napi::ObjectWrap<PacketQueue> {
   mmsghdr headers_[kBatchMax] = {};
   iovec vectors_[kBatchMax] = {};
   sockaddr_nl senders_[kBatchMax] = {};
-  std::vector<VerdictMessage> verdicts_;
+  std::vector<uint8_t> outbox_;  // messages to go in one datagram
+  nlmsghdr* last_ = nullptr;     // the last of them
 };

@@ -58,11 +58,7 @@ bool ReadPacket(const Slab* slab, const nlmsghdr* message, uint32_t* words) {
 }
 
 void ReadError(Batch* batch, const nlmsghdr* message) {
-  if (message->nlmsg_len < NLMSG_HDRLEN + sizeof(int)) {
-    batch->slab->counters[kMalformed]++;
-    return;
-  }
-  const int error = -*static_cast<const int*>(mnl_nlmsg_get_payload(message));
+  const int error = ErrorIn(message);
   if (batch->awaited_seq != 0 && message->nlmsg_seq == batch->awaited_seq) {
     batch->answered = true;
     batch->answer = error;

@@ -52,10 +52,6 @@ struct alignas(64) Slab {
 // unasked come to about 200 bytes (nfqnl_build_packet_message).
 constexpr size_t kSlotOverhead = 320;
 
-constexpr size_t SlotBytes(size_t copy_bytes) {
-  return (copy_bytes + kSlotOverhead + 63) / 64 * 64;
-}
+constexpr size_t SlotBytes(size_t copy_bytes) { return (copy_bytes + kSlotOverhead + 63) / 64 * 64; }
 
-constexpr size_t SlabBytes(size_t copy_bytes) {
-  return sizeof(Slab) + kBatchMax * SlotBytes(copy_bytes);
-}
+constexpr size_t SlabBytes(size_t copy_bytes) { return sizeof(Slab) + kBatchMax * SlotBytes(copy_bytes); }

@@ -1,5 +1,6 @@
 import { type Family, formatPrefix, type Prefix } from '../net/prefix.ts'
 import { addon } from './addon.ts'
+import { checkInteger } from './check-integer.ts'
 import { IPSET_CMD, IPSET_ERR_EXIST, IPSET_ERR_PRIVATE, ipsetErrorText } from './ipset-errors.ts'
 import { NetlinkError } from './netlink-error.ts'
 import { addressFamily, packRecords, unpackRecords } from './records.ts'
@@ -39,7 +40,12 @@ export function destroySet(name: string): void {
   refuse(`destroy set ${name}`, addon().ipsetCommand(IPSET_CMD.destroy, name))
 }
 
-/** Removes every entry. @throws NetlinkError "set does not exist". */
+/**
+ * Removes every entry.
+ *
+ * @public
+ * @throws NetlinkError "set does not exist".
+ */
 export function flushSet(name: string): void {
   checkName(name)
   refuse(`flush set ${name}`, addon().ipsetCommand(IPSET_CMD.flush, name))
@@ -71,6 +77,8 @@ export function deleteEntries(name: string, prefixes: readonly Prefix[]): EntryE
 /**
  * Whether the set has an entry that covers `prefix`: for a whole address any of its networks, for a
  * network that very entry.
+ *
+ * @public
  */
 export function testEntry(name: string, prefix: Prefix): boolean {
   checkName(name)
@@ -127,11 +135,5 @@ function refuse(operation: string, errno: number): void {
 function checkName(name: string): void {
   if (!/^[\x21-\x7e]{1,31}$/.test(name)) {
     throw new RangeError(`set name must be 1 to 31 printable ASCII characters: it is "${name}"`)
-  }
-}
-
-function checkInteger(what: string, value: number, min: number, max: number): void {
-  if (!Number.isInteger(value) || value < min || value > max) {
-    throw new RangeError(`${what} must be a whole number from ${min} to ${max}: it is ${value}`)
   }
 }

@@ -1,5 +1,6 @@
 import { markAsUntransferable } from 'node:worker_threads'
 import { addon, type NativeQueue } from './addon.ts'
+import { checkInteger } from './check-integer.ts'
 import { errnoName, NetlinkError } from './netlink-error.ts'
 
 export interface QueueOptions {
@@ -39,10 +40,10 @@ export const FAMILY_WORD = 6
 export const IN_INTERFACE_WORD = 7
 /** The firewall mark, 0 for none. */
 export const MARK_WORD = 8
-/** Arrival in Unix milliseconds, the low 32 bits; 0 where the kernel took no time. */
+/** Arrival in Unix milliseconds, the low 32 bits; 0 where the kernel took no time. @public */
 export const TIMESTAMP_WORD = 9
 
-export const ACCEPT = 1
+/** NF_DROP, as a verdict byte; what is not DROP is accepted. */
 export const DROP = 0
 
 /** `PacketQueue.counters` in order: each event of the receiving and sending of messages since the start. */
@@ -76,7 +77,7 @@ export const QUEUE_COUNTERS = [
  * alive. Packets come in batches of up to BATCH_MAX through one slab of memory (native/slab.h) that is
  * overwritten by the next batch: nothing in it may be kept after `onBatch` returns.
  *
- * `onBatch(count)` finds `verdicts[0]` to `verdicts[count - 1]` set to ACCEPT and writes DROP where
+ * `onBatch(count)` finds `verdicts[0]` to `verdicts[count - 1]` set to accept and writes DROP where
  * wanted. If it throws, the verdicts written so far hold, the other packets are accepted, and then the
  * exception is uncaught in this thread. If the thread ends, queued packets are accepted.
  *
@@ -159,11 +160,5 @@ function checkOptions(options: QueueOptions): void {
   checkInteger('socketBufferBytes', options.socketBufferBytes, 4096, 2 ** 30)
   if (typeof options.failOpen !== 'boolean') {
     throw new TypeError(`failOpen must be true or false: it is ${options.failOpen}`)
-  }
-}
-
-function checkInteger(option: string, value: number, min: number, max: number): void {
-  if (!Number.isInteger(value) || value < min || value > max) {
-    throw new RangeError(`${option} must be a whole number from ${min} to ${max}: it is ${value}`)
   }
 }

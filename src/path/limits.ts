@@ -78,7 +78,7 @@ export class Limits {
 }
 
 /** The low half of the network's key: the first 24 bits of an IPv4 address, bits 32 to 48 of an IPv6 one. */
-function networkBits(view: PacketView): number {
+export function networkBits(view: PacketView): number {
   return (view.sourceLow & (view.family === 4 ? 0xffffff00 : 0xffff0000)) >>> 0
 }
 

@@ -21,14 +21,21 @@ export interface SharedState {
   readonly seed: Uint32Array
 }
 
-/** Memory for a path thread that tracks `sources` sources: 54 bytes each, and 0.7 MB. */
-export function createSharedState(sources: number): SharedState {
+/**
+ * Memory for a path thread that tracks `sources` sources: 54 bytes each, and 0.7 MB.
+ *
+ * @param seed random, so that nobody can aim at one set of a table; a replay fixes it, to be repeatable.
+ */
+export function createSharedState(
+  sources: number,
+  seed: Uint32Array = randomFillSync(new Uint32Array(3)),
+): SharedState {
   return {
     sources: new SharedArrayBuffer(BucketTable.bytes(sources)),
     networks: new SharedArrayBuffer(BucketTable.bytes(Math.ceil(sources / SOURCES_PER_NETWORK))),
     totals: new SharedArrayBuffer(NO_SERVICE * 8),
     counters: new SharedArrayBuffer(PathCounters.BYTES),
     promotions: new SharedArrayBuffer(PromotionRing.BYTES),
-    seed: randomFillSync(new Uint32Array(3)),
+    seed,
   }
 }

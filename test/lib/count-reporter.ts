@@ -9,13 +9,15 @@ export default class CountReporter implements Reporter {
     const counts = { passed: 0, failed: unhandledErrors.length, skipped: 0 }
     for (const module of modules) {
       if (module.state() === 'failed' && module.errors().length > 0) counts.failed++
+      // A hook that failed: its tests did not run.
+      for (const suite of module.children.allSuites()) if (suite.errors().length > 0) counts.failed++
       for (const test of module.children.allTests()) {
         const { state } = test.result()
         if (state === 'passed' || state === 'failed') counts[state]++
         else counts.skipped++
       }
     }
-    if (process.env['CI'] !== undefined && counts.skipped > 0) {
+    if (process.env.CI !== undefined && counts.skipped > 0) {
       console.log(`${counts.skipped} skipped tests count as failures in CI`)
       process.exitCode = 1
     }

@@ -23,9 +23,9 @@ export type Mode = 'enforce' | 'shadow'
 export type Backend = 'auto' | 'nft' | 'legacy'
 export type Protocol = 'tcp' | 'udp'
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
-export type LogFormat = 'auto' | 'json' | 'pretty'
+type LogFormat = 'auto' | 'json' | 'pretty'
 
-export interface QueuePolicy {
+interface QueuePolicy {
   /** Number of the first NFQUEUE; thread n listens on `first + n`. */
   readonly first: number
   /** Packets; the kernel's cap is 65,535. */

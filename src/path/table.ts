@@ -2,7 +2,7 @@ const WAYS = 8
 const SLOTS_PER_ENTRY = 2
 
 /** Bytes of one slot: high and low half of the key, tag, strikes (4 each), and the bucket (8). */
-export const SLOT_BYTES = 24
+const SLOT_BYTES = 24
 
 /**
  * Buckets by source, in typed arrays over shared memory: an 8-way set-associative table with two slots

@@ -8,13 +8,14 @@ import type { LiveFamily } from './tables.ts'
  * Removes every chain, jump and set of sluice from this host, whichever policy, process or back end put
  * them there, and nothing else. Where there is nothing, nothing is done.
  *
- * @param options `keepBans` leaves the ban sets with their entries to their timeouts.
+ * @param options `keepBans` leaves the ban sets that hold something, with their entries, to their timeouts.
  * @returns what was removed, in words.
  * @throws Failure (noPermission, inUse, osError), after having removed all that it could.
  */
 export async function takeDown({ keepBans }: { keepBans: boolean }): Promise<string[]> {
   const removed = await removeRules(await findIptablesInUse())
-  const sets = [...setSizes().keys()].filter((name) => !(keepBans && isBanSet(name)))
+  const isKept = ([name, entries]: [string, number]) => keepBans && isBanSet(name) && entries > 0
+  const sets = [...setSizes()].filter((set) => !isKept(set)).map(([name]) => name)
   destroySets(sets)
   return [...removed, ...sets.map((name) => `set ${name}`)]
 }

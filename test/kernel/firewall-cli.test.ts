@@ -91,11 +91,7 @@ describe.each(['nft', 'legacy'] as const)('sluice firewall with iptables-%s', (k
     host.run('ipset', 'add', 'sluice-ban-ssh-4', '198.51.100.1', 'timeout', '600')
     expect(await sluice('down', '--keep-bans')).toMatchObject({ status: 0 })
     expect(rulesOf(host, kind)).not.toContain('SLUICE')
-    expect(host.run('ipset', 'list', '-n').split('\n').filter(Boolean).sort()).toEqual(
-      [4, 6]
-        .flatMap((family) => ['all', 'dns', 'ssh'].map((scope) => `sluice-ban-${scope}-${family}`))
-        .sort(),
-    )
+    expect(host.run('ipset', 'list', '-n')).toBe('sluice-ban-ssh-4\n')
     expect(host.run('ipset', 'list', 'sluice-ban-ssh-4')).toContain('198.51.100.1')
   })
 

@@ -1,0 +1,116 @@
+import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterAll, expect, test } from 'vitest'
+
+const exec = promisify(execFile)
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const SECONDS = 20
+
+const directory = mkdtempSync(join(tmpdir(), 'sluice-fuzz-'))
+afterAll(() => rmSync(directory, { recursive: true, force: true }))
+
+/** A netlink attribute in host order, padded to four bytes. */
+function attribute(type: number, ...payload: number[]): number[] {
+  const length = 4 + payload.length
+  return [length, 0, type & 255, type >> 8, ...payload, ...new Array((4 - (length % 4)) % 4).fill(0)]
+}
+
+function message(type: number, ...payload: number[]): Buffer {
+  const bytes = Buffer.from([...new Array(16).fill(0), ...payload])
+  bytes.writeUInt32LE(bytes.length, 0)
+  bytes.writeUInt16LE(type, 4)
+  bytes.writeUInt32LE(1, 8)
+  return bytes
+}
+
+const NESTED = 0x8000
+const NET_ORDER = 0x4000
+
+/** NFNL_SUBSYS_QUEUE, NFQNL_MSG_PACKET: packet header, mark, input interface, time, cut length, payload. */
+const packet = message(
+  3 << 8,
+  ...[2, 0, 0, 7],
+  ...attribute(1, 0, 0, 0, 1, 8, 0, 0),
+  ...attribute(3, 0, 0, 0, 9),
+  ...attribute(5, 0, 0, 0, 1),
+  ...attribute(4, ...new Array(16).fill(1)),
+  ...attribute(13, 0, 0, 2, 0),
+  ...attribute(10, 0x45, 0, 0, 40, 1, 2, 3, 4),
+)
+
+const failure = message(2, 0xfe, 0xff, 0xff, 0xff)
+
+/** IPSET_CMD_LIST: name, header with an element count, one entry of address, length and timeout. */
+const set = message(
+  (6 << 8) | 7,
+  ...[0, 0, 0, 0],
+  ...attribute(2, 0x73, 0x65, 0x74, 0),
+  ...attribute(7 | NESTED, ...attribute(24 | NET_ORDER, 0, 0, 0, 1)),
+  ...attribute(
+    8 | NESTED,
+    ...attribute(
+      7 | NESTED,
+      ...attribute(1 | NESTED, ...attribute(1 | NET_ORDER, 192, 0, 2, 1)),
+      ...attribute(3, 24),
+      ...attribute(6 | NET_ORDER, 0, 0, 1, 0),
+    ),
+  ),
+)
+
+/** IPCTNL_MSG_CT_NEW: original tuple, zone, id. */
+const flow = message(
+  1 << 8,
+  ...[2, 0, 0, 0],
+  ...attribute(
+    1 | NESTED,
+    ...attribute(1 | NESTED, ...attribute(1, 192, 0, 2, 1), ...attribute(2, 192, 0, 2, 2)),
+  ),
+  ...attribute(18, 0, 3),
+  ...attribute(12, 1, 2, 3, 4),
+)
+
+test.concurrent.for([
+  {
+    target: 'fuzz-packet',
+    sources: ['packet.cc'],
+    seeds: [
+      packet,
+      Buffer.concat([packet, packet]),
+      Buffer.concat([failure, packet]),
+      packet.subarray(0, 60),
+    ],
+  },
+  {
+    target: 'fuzz-answers',
+    sources: ['netlink.cc', 'ipset.cc', 'conntrack.cc'],
+    seeds: [set, flow, Buffer.concat([set, flow, failure]), Buffer.concat([failure, flow.subarray(0, 50)])],
+  },
+])(
+  '$target finds nothing to complain about',
+  { timeout: (SECONDS + 100) * 1000 },
+  async ({ target, sources, seeds }) => {
+    const binary = join(directory, target)
+    const corpus = join(directory, `${target}-corpus`)
+    mkdirSync(corpus)
+    for (const [i, seed] of seeds.entries()) writeFileSync(join(corpus, String(i)), seed)
+    const files = [`test/addon/${target}.cc`, ...sources.map((source) => `native/${source}`)]
+    const sanitizers = ['-fsanitize=fuzzer,address,undefined', '-fno-sanitize-recover=undefined']
+    const flags = ['-std=c++17', '-g', '-O1', '-Wall', '-Wextra', '-Werror', ...sanitizers]
+    await exec('clang++-16', [...flags, ...files, '-lmnl', '-o', binary], { cwd: ROOT })
+    const limits = [`-max_total_time=${SECONDS}`, '-max_len=8192', '-timeout=5', '-rss_limit_mb=1024']
+    const { stderr } = await exec(
+      binary,
+      [...limits, '-use_value_profile=1', '-print_final_stats=1', corpus],
+      {
+        cwd: directory,
+        maxBuffer: 1 << 26,
+      },
+    )
+    const runs = Number(/stat::number_of_executed_units: (\d+)/.exec(stderr)?.[1])
+    expect(runs, stderr).toBeGreaterThan(10_000)
+  },
+)

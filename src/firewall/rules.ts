@@ -25,7 +25,9 @@ export function firewallRules(policy: Policy, family: Family, shardConstant: num
 }
 
 function banRules(policy: Policy, family: Family): string[] {
-  const everyPort = `${banMatch('all', family)} -j DROP`
+  // Neighbour discovery is ICMPv6: without it a banned /64 on our own link would take its router down with it.
+  const exceptIcmp6 = family === 6 ? '! -p ipv6-icmp ' : ''
+  const everyPort = `${exceptIcmp6}${banMatch('all', family)} -j DROP`
   const byService = policy.services.flatMap((service) =>
     portMatches(service.ports).map(({ match }) => `${match} ${banMatch(service.name, family)} -j DROP`),
   )

@@ -1,6 +1,7 @@
 import { execFile, execFileSync, type SpawnOptions, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
+import { Scratch } from './scratch.ts'
 
 const exec = promisify(execFile)
 
@@ -77,6 +78,7 @@ export class Host {
   readonly namespace: string
   readonly ipv4: string
   readonly ipv6: string
+  readonly #scratches: Scratch[] = []
 
   constructor(namespace: string, ipv4: string, ipv6: string) {
     this.namespace = namespace
@@ -111,6 +113,13 @@ export class Host {
     return spawn('ip', ['netns', 'exec', this.namespace, command, ...args], options)
   }
 
+  /** A directory for files of what runs here; `remove` removes it too. */
+  scratch(): Scratch {
+    const scratch = new Scratch()
+    this.#scratches.push(scratch)
+    return scratch
+  }
+
   /** Further addresses on `eth0`, such as `10.77.1.5/16`. */
   addAddress(...cidrs: string[]): void {
     for (const cidr of cidrs)
@@ -127,6 +136,7 @@ export class Host {
       }
     }
     quietly('ip', 'netns', 'del', this.namespace)
+    for (const scratch of this.#scratches) scratch.close()
   }
 }
 

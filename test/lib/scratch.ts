@@ -22,6 +22,7 @@ export class Scratch {
 
   close(): void {
     open.delete(this)
-    rmSync(this.directory, { recursive: true, force: true })
+    // A process that has just been killed may still be writing.
+    rmSync(this.directory, { recursive: true, force: true, maxRetries: 5 })
   }
 }

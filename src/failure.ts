@@ -18,6 +18,8 @@ export const EXIT = {
   software: 70,
   /** EX_OSERR: the kernel refused an operation that should have worked. */
   osError: 71,
+  /** EX_CANTCREAT: an output file cannot be written. */
+  cannotCreate: 73,
   /** EX_TEMPFAIL: another process holds the queue number, the metrics port or the control socket. */
   inUse: 75,
   /** EX_NOPERM: not root, or CAP_NET_ADMIN is missing. */

@@ -1,0 +1,38 @@
+/** Longer than a quiet night between two packets. */
+const JUMP_MS = 24 * 3600 * 1000
+/** A first packet of 1970 says that the clock was not set, or that times are counted from the start. */
+const YEAR_MS = 365 * JUMP_MS
+
+/** How often something happened to a capture's clock, to which packet first, and by how much at most. */
+export interface ClockNote {
+  count: number
+  firstPacket: number
+  mostMs: number
+}
+
+/** What is odd about the times of a capture's packets. They are noted here, not corrected. */
+export class ClockNotes {
+  /** Packets dated before the one that precedes them. */
+  readonly backwards: ClockNote = { count: 0, firstPacket: 0, mostMs: 0 }
+  /** Packets dated more than a day after the one that precedes them. */
+  readonly jumps: ClockNote = { count: 0, firstPacket: 0, mostMs: 0 }
+  /** Packets without a time, which get that of the one before. */
+  untimed = 0
+  /** The first time is within a year of 1970. */
+  startsAtZero = false
+  #lastMs = Number.NaN
+
+  see(timeMs: number, packet: number): void {
+    const stepMs = timeMs - this.#lastMs
+    if (stepMs < 0) note(this.backwards, packet, -stepMs)
+    else if (stepMs > JUMP_MS) note(this.jumps, packet, stepMs)
+    else if (Number.isNaN(stepMs)) this.startsAtZero = Math.abs(timeMs) < YEAR_MS
+    this.#lastMs = timeMs
+  }
+}
+
+function note(note: ClockNote, packet: number, byMs: number): void {
+  if (note.count === 0) note.firstPacket = packet
+  note.count++
+  note.mostMs = Math.max(note.mostMs, byMs)
+}

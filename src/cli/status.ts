@@ -61,7 +61,10 @@ function services(report: StatusReport): string {
   const columns = [
     { title: 'SERVICE' },
     { title: 'MODE' },
-    ...['ACCEPTED', 'REFUSED', 'STRIKES', 'BANS'].map((title) => ({ title, align: 'right' as const })),
+    ...['ACCEPTED', 'REFUSED', 'STRIKES', 'BANS', 'HOLDS'].map((title) => ({
+      title,
+      align: 'right' as const,
+    })),
     { title: 'PORTS' },
   ]
   return formatTable(
@@ -73,6 +76,7 @@ function services(report: StatusReport): string {
       count(service.refused),
       count(service.strikes),
       count(service.bans),
+      count(service.holds),
       service.ports.join(', '),
     ]),
   )

@@ -1,6 +1,6 @@
 import { formatPrefix } from '../net/prefix.ts'
 import { BucketTable } from '../path/table.ts'
-import type { BanPolicy, Limit, Policy, Service } from './policy.ts'
+import type { BanPolicy, HoldPolicy, Limit, Policy, Service } from './policy.ts'
 import { formatDuration, formatPorts, grouped } from './values.ts'
 
 /** The whole effective policy, defaults included, as text for people. */
@@ -14,6 +14,7 @@ export function explainPolicy(policy: Policy): string {
     '',
     ...policy.services.flatMap((service) => [...explainService(service), '']),
     ...explainBan(policy.ban),
+    explainHolds(policy.holds),
     '',
     `allow list: ${policy.allow.map(formatPrefix).join(', ') || 'empty; only the automatic entries'}`,
     `sources: ${grouped(policy.sources)} at the same time, in a table of ${mebibytes(BucketTable.bytes(policy.sources))}`,
@@ -27,12 +28,13 @@ export function explainPolicy(policy: Policy): string {
   ].join('\n')
 }
 
-/** The same for programs: prefixes and ports as text, metrics that are off as `null`. */
+/** The same for programs: prefixes and ports as text, what is off as `null`. */
 export function policyAsJson(policy: Policy): object {
   return {
     ...policy,
     services: policy.services.map((service) => ({ ...service, ports: service.ports.map(formatPorts) })),
     allow: policy.allow.map(formatPrefix),
+    holds: policy.holds ?? null,
     metrics: policy.metrics ?? null,
   }
 }
@@ -78,13 +80,21 @@ function explainLimit({ burst, ratePerSecond }: Limit): string {
 }
 
 function explainBan(ban: BanPolicy): string[] {
-  const jitter =
-    ban.jitter === 0 ? '' : `, and up to ${Number((ban.jitter * 100).toFixed(2))} % more at random`
+  const jitter = ban.jitter === 0 ? '' : `, and up to ${percent(ban.jitter)} more at random`
   return [
     `bans: ${banTimes(ban).map(inUnits).join(', ')}${jitter}`,
     `  offences are remembered for ${formatDuration(ban.memoryMs)}; from number ${ban.allPortsFrom} on, all ports are closed`,
     `  each set holds ${grouped(ban.maxEntries)} bans`,
   ]
+}
+
+function explainHolds(holds: HoldPolicy | undefined): string {
+  if (holds === undefined) return 'holds: off'
+  const { above, factor } = holds
+  return (
+    `holds: while more than ${percent(above)} of a queue wait, whoever is refused more than ${grouped(factor)} times ` +
+    'his limit is dropped by the kernel, for a second each time'
+  )
 }
 
 /** How long the first, second ... ban is, in ms, up to the longest; at most ten. */
@@ -107,6 +117,10 @@ function inUnits(ms: number): string {
     rest %= size
   }
   return parts.join(' ')
+}
+
+function percent(share: number): string {
+  return `${Number((share * 100).toFixed(2))} %`
 }
 
 function authority({ address, port }: { address: string; port: number }): string {

@@ -139,6 +139,7 @@ function toPolicy(file: PolicyFile): Policy {
       jitter: file.ban.jitter,
       maxEntries: file.ban.maxEntries,
     },
+    holds: file.holds,
     allow: file.allow,
     firewall: { backend: file.firewall.backend, checkMs: file.firewall.check },
     metrics: file.metrics,

@@ -10,6 +10,8 @@ export interface Policy {
   /** 1 to 32, in the order of the file; each port belongs to one of them at most. */
   readonly services: readonly Service[]
   readonly ban: BanPolicy
+  /** `undefined`: no source is held. */
+  readonly holds: HoldPolicy | undefined
   readonly allow: readonly Prefix[]
   readonly firewall: { readonly backend: Backend; readonly checkMs: number }
   /** `undefined`: no metrics are served. */
@@ -60,6 +62,13 @@ export interface PortRange {
 export interface Limit {
   readonly burst: number
   readonly ratePerSecond: number
+}
+
+export interface HoldPolicy {
+  /** Share of the queue's length, 0 to 0.9: a queue is filling when more packets wait. */
+  readonly above: number
+  /** How many times its limit a source or network must be refused to be held. */
+  readonly factor: number
 }
 
 export interface BanPolicy {

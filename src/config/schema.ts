@@ -63,6 +63,12 @@ export const policyFile = section({
       maxEntries: value(integer(1, 1_048_576), 65_536),
     }).superRefine(banCanBeCarriedOut, evenIfWrong()),
   ),
+  holds: orOff(
+    section({
+      above: value(decimal(0, 0.9), 0.25),
+      factor: value(decimal(1, 10_000), 20),
+    }),
+  ),
   queue: orEmpty(
     section({
       first: value(integer(0, 65_535), 9713),
@@ -77,16 +83,12 @@ export const policyFile = section({
       check: value(duration(100, 60 * SECOND), '2s'),
     }),
   ),
-  metrics: z
-    .preprocess(
-      (given) => (given === 'off' || given === false ? undefined : (given ?? {})),
-      section({
-        address: value(listenAddress, '127.0.0.1'),
-        port: value(integer(1, 65_535), 9713),
-      }).optional(),
-    )
-    // Without this a missing key would mean "off".
-    .prefault({}),
+  metrics: orOff(
+    section({
+      address: value(listenAddress, '127.0.0.1'),
+      port: value(integer(1, 65_535), 9713),
+    }),
+  ),
   control: orEmpty(
     section({
       // sockaddr_un holds 108 bytes with the closing NUL.
@@ -155,6 +157,17 @@ function list<Item extends z.ZodType>(item: Item, wanted: string, least: number,
 /** A section or list of which every part is optional may be left out, or stay empty with its lines commented out. */
 function orEmpty<Inner extends z.ZodType>(inner: Inner, empty: unknown = {}) {
   return z.preprocess((given) => given ?? empty, inner)
+}
+
+/** A section of which every part is optional, or the word `off`, which gives `undefined`. */
+function orOff<Inner extends z.ZodType>(inner: Inner) {
+  const isOff = (given: unknown) => given === 'off' || given === false
+  return (
+    z
+      .preprocess((given) => (isOff(given) ? undefined : (given ?? {})), inner.optional())
+      // Without this a missing key would mean "off".
+      .prefault({})
+  )
 }
 
 /** Zod's own rule is to leave out such checks when a part is wrong: then one run would not show all errors. */

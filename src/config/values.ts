@@ -111,6 +111,14 @@ export function rate(value: unknown): Limit['ratePerSecond'] {
   return perSecond
 }
 
+/** The inverse of `rate`, in the smallest unit in which it is a whole number. */
+export function formatRate(ratePerSecond: number): string {
+  const units = Object.entries(RATE_UNITS)
+  const isWhole = (count: number) => count > 0.5 && Math.abs(count - Math.round(count)) < 1e-6
+  const [unit, seconds] = units.find(([, each]) => isWhole(ratePerSecond * each)) ?? ['d', RATE_UNITS.d]
+  return `${Math.max(1, Math.round(ratePerSecond * seconds))}/${unit}`
+}
+
 /** `22`, `53/udp` or `8000-8010/tcp`. */
 export function ports(value: unknown): PortRange {
   const wanted = 'ports from 1 to 65535, such as 22, 53/udp or 8000-8010/tcp'

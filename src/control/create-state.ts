@@ -4,6 +4,7 @@ import type { ServiceSlots } from '../path/service-slots.ts'
 import { AllowList } from './allow-list.ts'
 import { Bans } from './bans.ts'
 import type { ConnectionSweeper } from './connection-sweeper.ts'
+import { Holds } from './holds.ts'
 import { kernelBanSets } from './kernel-ban-sets.ts'
 import type { Log } from './log.ts'
 import { MemoryBanSets } from './memory-ban-sets.ts'
@@ -49,6 +50,7 @@ export function createState({ sweeper, ...given }: NewState): DaemonState {
       sets: new MemoryBanSets(policy.ban.maxEntries, now),
       onBanned: () => {},
     }),
+    holds: new Holds({ sets: kernelBanSets, log, now }),
     serial: new Serial(),
     health: {
       problems: ['the chains are not in place yet'],

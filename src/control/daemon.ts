@@ -7,6 +7,7 @@ import { addon } from '../kernel/addon.ts'
 import { compilePolicy } from '../path/compile.ts'
 import { ServiceSlots } from '../path/service-slots.ts'
 import { liftAllowed } from './allowed.ts'
+import { carryOutHolds } from './carry-out-holds.ts'
 import { coalesce } from './coalesce.ts'
 import { ConnectionSweeper } from './connection-sweeper.ts'
 import { openControlSocket } from './control-socket.ts'
@@ -40,6 +41,9 @@ export interface DaemonOptions {
 
 /** A wave of offenders comes in as many batches; one call to the kernel bans all of those of this time. */
 const PROMOTIONS_PAUSE_MS = 20
+
+/** Shorter: until they are held, sources fill the queue. */
+const HOLDS_PAUSE_MS = 2
 
 /** What the start of a daemon works with. */
 interface Start extends DaemonOptions {
@@ -111,6 +115,9 @@ async function start(options: Start): Promise<DaemonState> {
     onPromotions: coalesce(PROMOTIONS_PAUSE_MS, () => {
       // Chains that a killed sluice has left behind may send packets before the start is over.
       if (state !== undefined && !state.serial.isClosed) judgePromotions(state)
+    }),
+    onHolds: coalesce(HOLDS_PAUSE_MS, () => {
+      if (state !== undefined && !state.serial.isClosed) carryOutHolds(state)
     }),
     onGivenUp: lifetime.fail,
     now,

@@ -1,5 +1,5 @@
 import { describeRate } from '../config/explain.ts'
-import type { Limit, Service } from '../config/policy.ts'
+import type { HoldPolicy, Limit, Service } from '../config/policy.ts'
 import { formatPorts } from '../config/values.ts'
 import { formatPrefix } from '../net/prefix.ts'
 import { httpOrigin } from './http.ts'
@@ -17,6 +17,7 @@ export function introduce(state: DaemonState): void {
   const queues = threads.all.map(({ queue }) => queue).join(', ')
   const full = failOpen ? 'packets pass when it is full' : 'packets are dropped when it is full'
   log.info('in-place', `queue   ${queues} bound, ${length} packets long, ${full}`)
+  log.info('in-place', policy.holds ? holdsInWords(policy.holds) : 'holds   off')
   for (const service of policy.services) {
     log.info('service', serviceInWords(service, modeOf(policy, service)), { service: service.name })
   }
@@ -44,6 +45,11 @@ function serviceInWords(service: Service, mode: 'enforce' | 'shadow'): string {
   ]
   const known = parts.filter((part) => part !== undefined)
   return `service ${name} (${ports.map(formatPorts).join(', ')}): ${known.join('; ') || 'no limits'}`
+}
+
+function holdsInWords({ above, factor }: HoldPolicy): string {
+  const filling = `while more than ${Math.round(above * 100)} % of a queue wait`
+  return `holds   ${filling}, who is refused more than ${factor} times his limit is dropped for a second each time`
 }
 
 function limitInWords(who: string, limit: Limit | undefined): string | undefined {

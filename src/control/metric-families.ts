@@ -2,6 +2,7 @@ import { ALLOW_ORIGINS } from './allow-list.ts'
 import {
   activeBans,
   BATCHES,
+  byHoldSet,
   byQueue,
   byService,
   byTable,
@@ -87,6 +88,33 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
     help: 'Bans that the kernel has not taken at once.',
     type: 'counter',
     read: ({ enforced }) => one(enforced.refusals),
+  },
+  {
+    name: 'sluice_holds_total',
+    help: 'Sources and networks held off in the kernel; a hold that is renewed counts once.',
+    type: 'counter',
+    labels: ['service', 'family'],
+    read: (state) => byHoldSet(state, (...row) => state.holds.begun(...row, 'enforce')),
+  },
+  {
+    name: 'sluice_shadow_holds_total',
+    help: 'Holds that services in shadow mode would have begun.',
+    type: 'counter',
+    labels: ['service', 'family'],
+    read: (state) => byHoldSet(state, (...row) => state.holds.begun(...row, 'shadow')),
+  },
+  {
+    name: 'sluice_active_holds',
+    help: 'Holds in force.',
+    type: 'gauge',
+    labels: ['service', 'family'],
+    read: (state) => byHoldSet(state, (...row) => state.holds.active(...row, 'enforce')),
+  },
+  {
+    name: 'sluice_holds_lost_total',
+    help: 'Holds that found no room or failed: these sources stay limited and come again.',
+    type: 'counter',
+    read: ({ threads, holds }) => one(sumOver(threads, (counters) => counters.holdsLost)[0]! + holds.lost),
   },
   {
     name: 'sluice_allow_entries',

@@ -113,8 +113,22 @@ export function activeBans({ enforced, policy }: DaemonState): Sample[] {
   return byBanSet(policy, (service, family) => enforced.ledger.size(service, family))
 }
 
-function byBanSet(policy: Policy, count: (service: string, family: Family) => number): Sample[] {
-  return [ALL_PORTS, ...policy.services.map(({ name }) => name)].flatMap((service) =>
+/** Something that `count` knows of each service and family. */
+export function byHoldSet({ policy }: Pick<DaemonState, 'policy'>, count: CountOfSet): Sample[] {
+  return bySet(
+    policy.services.map(({ name }) => name),
+    count,
+  )
+}
+
+function byBanSet(policy: Policy, count: CountOfSet): Sample[] {
+  return bySet([ALL_PORTS, ...policy.services.map(({ name }) => name)], count)
+}
+
+type CountOfSet = (service: string, family: Family) => number
+
+function bySet(services: readonly string[], count: CountOfSet): Sample[] {
+  return services.flatMap((service) =>
     ([4, 6] as const).map((family) => sample({ service, family: `ipv${family}` }, count(service, family))),
   )
 }

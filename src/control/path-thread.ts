@@ -3,8 +3,8 @@ import { EXIT, Failure } from '../failure.ts'
 import { QUEUE_COUNTERS, type QueueOptions } from '../kernel/queue.ts'
 import type { CompiledPolicy } from '../path/compile.ts'
 import { PathCounters } from '../path/counters.ts'
-import { type Promotion, PromotionRing } from '../path/promotions.ts'
 import { createSharedState, type SharedState } from '../path/shared.ts'
+import { type HandedOver, SourceRing } from '../path/source-ring.ts'
 import type { FromPathThread, PathThreadData, ToPathThread } from '../path/thread.ts'
 import { describeQueueHolder } from './queue-holder.ts'
 
@@ -15,6 +15,7 @@ export interface PathThreadOptions {
   readonly sources: number
   readonly faultAtPacket: number | undefined
   readonly onPromotions: () => void
+  readonly onHolds: () => void
   /** It ended unasked. Called at most once for each `open`. */
   readonly onDeath: (why: string) => void
 }
@@ -28,7 +29,8 @@ export class PathThread {
   readonly queue: number
   readonly #options: PathThreadOptions
   readonly #shared: SharedState
-  readonly #ring: PromotionRing
+  readonly #promotions: SourceRing
+  readonly #holds: SourceRing
   /** Written by the thread as of its last batch; counts from 0 in each worker. */
   readonly #queueCounters = new Float64Array(new SharedArrayBuffer(QUEUE_COUNTERS.length * 8))
   /** What earlier workers have counted. */
@@ -43,7 +45,8 @@ export class PathThread {
     this.queue = options.queue.first
     this.#shared = createSharedState(options.sources)
     this.counters = new PathCounters(this.#shared.counters)
-    this.#ring = new PromotionRing(this.#shared.promotions)
+    this.#promotions = new SourceRing(this.#shared.promotions)
+    this.#holds = new SourceRing(this.#shared.holds)
   }
 
   get isLive(): boolean {
@@ -51,8 +54,13 @@ export class PathThread {
   }
 
   /** Offenders found since the last call. */
-  drainPromotions(): Promotion[] {
-    return this.#ring.drain()
+  drainPromotions(): HandedOver[] {
+    return this.#promotions.drain()
+  }
+
+  /** Sources and networks to be held, handed over since the last call. */
+  drainHolds(): HandedOver[] {
+    return this.#holds.drain()
   }
 
   /** The addon's counters over all workers so far, in the order of QUEUE_COUNTERS. */
@@ -120,6 +128,7 @@ export class PathThread {
 
   #receive(message: FromPathThread): void {
     if (message.type === 'promotions') this.#options.onPromotions()
+    if (message.type === 'holds') this.#options.onHolds()
     if (message.type === 'policy') {
       this.#acknowledgements.get(message.id)?.()
       this.#acknowledgements.delete(message.id)

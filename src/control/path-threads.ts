@@ -1,7 +1,7 @@
 import type { Policy } from '../config/policy.ts'
 import { EXIT, Failure } from '../failure.ts'
 import type { CompiledPolicy } from '../path/compile.ts'
-import type { Promotion } from '../path/promotions.ts'
+import type { HandedOver } from '../path/source-ring.ts'
 import type { Log } from './log.ts'
 import { PathThread } from './path-thread.ts'
 import { RestartLimit } from './restart-limit.ts'
@@ -16,6 +16,7 @@ export interface PathThreadsOptions {
   readonly faultAtPacket: number | undefined
   readonly log: Log
   readonly onPromotions: () => void
+  readonly onHolds: () => void
   /** A thread could not be kept alive: without it its queue's packets pass unlimited. */
   readonly onGivenUp: (failure: Failure) => void
   /** Monotonic milliseconds. */
@@ -32,7 +33,7 @@ export class PathThreads {
   #isStopping = false
 
   private constructor(options: PathThreadsOptions) {
-    const { policy, compiled, faultAtPacket, onPromotions, now } = options
+    const { policy, compiled, faultAtPacket, onPromotions, onHolds, now } = options
     this.#options = options
     this.#compiled = compiled
     this.#limit = new RestartLimit(RESTARTS_MAX, RESTARTS_WINDOW_MS, now)
@@ -42,6 +43,7 @@ export class PathThreads {
         sources: Math.ceil(policy.sources / policy.threads),
         faultAtPacket,
         onPromotions,
+        onHolds,
         onDeath: (why) => void this.#restart(thread, why),
       })
       return thread
@@ -64,8 +66,12 @@ export class PathThreads {
     return this.all.filter((thread) => thread.isLive).length
   }
 
-  drainPromotions(): Promotion[] {
+  drainPromotions(): HandedOver[] {
     return this.all.flatMap((thread) => thread.drainPromotions())
+  }
+
+  drainHolds(): HandedOver[] {
+    return this.all.flatMap((thread) => thread.drainHolds())
   }
 
   /** Puts `compiled` in force on all threads, and on those that are started later. */

@@ -16,7 +16,7 @@ export interface PromotionState extends Pick<BanState, 'policy' | 'allow' | 'enf
 /** Takes the offenders that the path threads have found, and bans those that may be banned. */
 export function judgePromotions(state: PromotionState): void {
   const offences: Record<'enforce' | 'shadow', Offence[]> = { enforce: [], shadow: [] }
-  for (const { source, serviceSlot, strikes } of state.threads.drainPromotions()) {
+  for (const { source, serviceSlot, detail: strikes } of state.threads.drainPromotions()) {
     const name = state.slots.nameOf(serviceSlot)
     const service = state.policy.services.find((each) => each.name === name)
     // The policy may have changed since the strikes.

@@ -107,4 +107,6 @@ export interface ServiceStatus {
   readonly strikes: number
   /** In force, for this service's ports alone; in shadow mode those that would be. */
   readonly bans: number
+  /** Sources and networks held off in the kernel now; in shadow mode those that would be. */
+  readonly holds: number
 }

@@ -3,6 +3,7 @@ import type { Firewall } from '../firewall/firewall.ts'
 import type { ServiceSlots } from '../path/service-slots.ts'
 import type { AllowList } from './allow-list.ts'
 import type { Bans } from './bans.ts'
+import type { Holds } from './holds.ts'
 import type { Log } from './log.ts'
 import type { PathThreads } from './path-threads.ts'
 import type { Serial } from './serial.ts'
@@ -22,6 +23,7 @@ export interface DaemonState {
   readonly enforced: Bans
   /** Bans that services in shadow mode would have given. */
   readonly watched: Bans
+  readonly holds: Holds
   /** All that writes chains or allow sets goes through here. */
   readonly serial: Serial
   readonly health: FirewallHealth

@@ -1,3 +1,4 @@
+import type { Service } from '../config/policy.ts'
 import { formatPorts } from '../config/values.ts'
 import { QUEUE_COUNTERS } from '../kernel/queue.ts'
 import { readQueueCounters } from '../kernel/queue-counters.ts'
@@ -69,8 +70,14 @@ function services(state: DaemonState): ServiceStatus[] {
       refused: count(slot, Verdict.drop) + count(slot, Verdict.shadow),
       strikes: strikes[slot]!,
       bans: bansOf(state, service.name),
+      holds: holdsOf(state, service),
     }
   })
+}
+
+function holdsOf({ policy, holds }: DaemonState, service: Service): number {
+  const mode = modeOf(policy, service)
+  return holds.active(service.name, 4, mode) + holds.active(service.name, 6, mode)
 }
 
 function bansOf({ enforced, watched }: DaemonState, scope: string): number {

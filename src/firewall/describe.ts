@@ -7,13 +7,14 @@ export function describeFirewall(policy: Policy, tools: readonly Iptables[]): st
   const families = tools.map(({ family }) => `IPv${family}`).join(' and ')
   const kinds = [...new Set(tools.map(({ kind }) => `iptables-${kind}`))].join(', ')
   const suffix = tools.length > 1 ? '{4,6}' : `${tools[0]?.family}`
-  const scopes = ['all', ...policy.services.map(({ name }) => name)].join(',')
+  const services = policy.services.map(({ name }) => name)
+  const held = policy.holds === undefined ? '' : `, sluice-hold-{${services.join(',')}}-${suffix}`
   const last = policy.queue.first + policy.threads - 1
   const queues = policy.threads > 1 ? `queues ${policy.queue.first} to ${last}` : `queue ${last}`
   const ports = (['tcp', 'udp'] as const).flatMap((protocol) => portsOf(policy, protocol))
   return [
     `chains  ${CHAINS.raw} in raw, ${CHAINS.mangle} in mangle, first in PREROUTING (${kinds}, ${families})`,
-    `sets    sluice-allow-${suffix}, sluice-ban-{${scopes}}-${suffix}`,
+    `sets    sluice-allow-${suffix}, sluice-ban-{${['all', ...services].join(',')}}-${suffix}${held}`,
     `queue   ${ports.join(', ')} -> ${queues}`,
     ...(tools.some(({ family }) => family === 6) ? [] : ['IPv6    none in this kernel: IPv4 only']),
   ]

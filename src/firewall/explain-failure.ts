@@ -8,6 +8,7 @@ const EXTENSIONS = [
   { kind: 'match', name: 'set', option: 'CONFIG_NETFILTER_XT_SET' },
   { kind: 'match', name: 'multiport', option: 'CONFIG_NETFILTER_XT_MATCH_MULTIPORT' },
   { kind: 'match', name: 'conntrack', option: 'CONFIG_NETFILTER_XT_MATCH_CONNTRACK' },
+  { kind: 'match', name: 'statistic', option: 'CONFIG_NETFILTER_XT_MATCH_STATISTIC' },
   { kind: 'match', name: 'bpf', option: 'CONFIG_NETFILTER_XT_MATCH_BPF' },
   { kind: 'target', name: 'NFQUEUE', option: 'CONFIG_NETFILTER_XT_TARGET_NFQUEUE' },
 ] as const

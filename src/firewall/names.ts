@@ -10,6 +10,7 @@ export const CHAINS: Readonly<Record<Table, string>> = { raw: 'SLUICE-BAN', mang
 
 const ALLOW = 'sluice-allow-'
 const BAN = 'sluice-ban-'
+const HOLD = 'sluice-hold-'
 
 /** The set of sources that both chains let through untouched. */
 export function allowSetName(family: Family): string {
@@ -21,11 +22,17 @@ export function banSetName(scope: string, family: Family): string {
   return `${BAN}${scope}-${family}`
 }
 
-export function isAllowSet(name: string): boolean {
-  return name.startsWith(ALLOW)
+/** The set of sources and networks that are held off `service`. */
+export function holdSetName(service: string, family: Family): string {
+  return `${HOLD}${service}-${family}`
 }
 
-/** Whether `name` is a ban set of sluice, of this policy or of any earlier one. */
+/** Whether `name` is a set of sluice, of this policy or of any earlier one. */
+export function isOwnSet(name: string): boolean {
+  return [ALLOW, BAN, HOLD].some((prefix) => name.startsWith(prefix))
+}
+
+/** Whether `name` is one of our ban sets. */
 export function isBanSet(name: string): boolean {
   return name.startsWith(BAN)
 }

@@ -1,6 +1,6 @@
 import type { Policy, PortRange, Protocol } from '../config/policy.ts'
 import type { Family } from '../net/prefix.ts'
-import { allowSetName, banSetName, type Table } from './names.ts'
+import { allowSetName, banSetName, holdSetName, type Table } from './names.ts'
 import { shardBytecode } from './shard.ts'
 
 /**
@@ -19,7 +19,7 @@ const MULTIPORT_SLOTS = 15
 export function firewallRules(policy: Policy, family: Family, shardConstant: number): FamilyRules {
   const allowed = `-m set --match-set ${allowSetName(family)} src -j RETURN`
   return {
-    raw: [allowed, ...banRules(policy, family)],
+    raw: [allowed, ...banRules(policy, family), ...holdRules(policy, family)],
     mangle: [allowed, ...queueRules(policy, family, shardConstant)],
   }
 }
@@ -38,6 +38,20 @@ function banMatch(scope: string, family: Family): string {
   return `-m set --match-set ${banSetName(scope, family)} src`
 }
 
+/**
+ * A hold takes from the queue what would come there, and nothing else: of TCP only the SYNs, so that open
+ * connections of the source, or of its network, go on.
+ */
+function holdRules(policy: Policy, family: Family): string[] {
+  if (policy.holds === undefined) return []
+  return policy.services.flatMap(({ name, ports }) =>
+    portMatches(ports).map(({ match }) => {
+      const packets = match.replace('-p tcp', SYN)
+      return `${packets} -m set --match-set ${holdSetName(name, family)} src ${ALL_BUT_A_SAMPLE} -j DROP`
+    }),
+  )
+}
+
 function queueRules(policy: Policy, family: Family, shardConstant: number): string[] {
   const matches = portMatches(policy.services.flatMap((service) => service.ports))
   const queues = matches.flatMap(({ protocol, match }) => {
@@ -51,11 +65,14 @@ function queueRules(policy: Policy, family: Family, shardConstant: number): stri
   return matches.some(({ protocol }) => protocol === 'tcp') ? queues : [TRACK, ...queues]
 }
 
-/**
- * SYN set and ACK clear: a SYN with ECN bits counts too. UNTRACKED is there for hosts that exempt a port
- * from conntrack.
- */
-const NEW_CONNECTION = '-p tcp -m tcp --tcp-flags SYN,ACK SYN -m conntrack --ctstate NEW,UNTRACKED'
+/** SYN set and ACK clear: a SYN with ECN bits counts too. */
+const SYN = '-p tcp -m tcp --tcp-flags SYN,ACK SYN'
+
+/** UNTRACKED is there for hosts that exempt a port from conntrack. */
+const NEW_CONNECTION = `${SYN} -m conntrack --ctstate NEW,UNTRACKED`
+
+/** One packet in 64 still comes to the queue: it shows the path that the flood goes on. */
+const ALL_BUT_A_SAMPLE = '-m statistic --mode nth ! --every 64 --packet 0'
 
 /**
  * Does nothing but ask for conntrack: while it tracks, the kernel reassembles fragments before our rules

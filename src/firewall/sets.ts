@@ -11,7 +11,7 @@ import {
 } from '../kernel/ipset.ts'
 import { NetlinkError } from '../kernel/netlink-error.ts'
 import { type Family, formatPrefix, type Prefix } from '../net/prefix.ts'
-import { allowSetName, banSetName, isAllowSet, isBanSet } from './names.ts'
+import { allowSetName, banSetName, holdSetName, isOwnSet } from './names.ts'
 
 /** A set that the rules of a policy refer to. */
 export interface OwnSet {
@@ -22,15 +22,24 @@ export interface OwnSet {
 
 /** Entries of each allow set: the policy's list, what is found at start, and what is added while running. */
 const ALLOW_ENTRIES_MAX = 131_072
+/** Entries of each hold set: as many as are added in four seconds (src/control/holds.ts). */
+const HOLD_ENTRIES_MAX = 65_536
 
 export function ownSets(policy: Policy, family: Family): OwnSet[] {
-  const scopes = ['all', ...policy.services.map((service) => service.name)]
+  const services = policy.services.map((service) => service.name)
+  const scopes = ['all', ...services]
+  const held = policy.holds === undefined ? [] : services
   return [
     { name: allowSetName(family), family, maxEntries: ALLOW_ENTRIES_MAX },
     ...scopes.map((scope) => ({
       name: banSetName(scope, family),
       family,
       maxEntries: policy.ban.maxEntries,
+    })),
+    ...held.map((service) => ({
+      name: holdSetName(service, family),
+      family,
+      maxEntries: HOLD_ENTRIES_MAX,
     })),
   ]
 }
@@ -120,7 +129,7 @@ export function setSizes(): Map<string, number> {
     () =>
       new Map(
         listSets()
-          .filter(({ name }) => isAllowSet(name) || isBanSet(name))
+          .filter(({ name }) => isOwnSet(name))
           .map(({ name, entries }) => [name, entries]),
       ),
   )

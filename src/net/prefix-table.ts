@@ -41,14 +41,18 @@ export class PrefixTable<T> {
     }
   }
 
-  /** Whether a prefix around the address at `bytes[at]` has a value that `counts`. */
-  some(family: Family, bytes: Uint8Array, at: number, counts: (value: T) => boolean): boolean {
+  /** Whether a prefix around the address at `bytes[at]` is there, with a value that `counts`. */
+  some(family: Family, bytes: Uint8Array, at: number, counts: (value: T) => boolean = always): boolean {
     for (const [length, values] of this.#byLength[family]) {
       const value = values.get(keyOf(family, bytes, at, length))
       if (value !== undefined && counts(value)) return true
     }
     return false
   }
+}
+
+function always(): boolean {
+  return true
 }
 
 type Key = number | string

@@ -23,6 +23,10 @@ export interface CompiledPolicy {
   /** Strikes that make an offender; 0: nobody is promoted. */
   readonly strikes: Uint8Array
   readonly strikeWindowSeconds: Float64Array
+  /** How many times its limit a source must be refused to be held; 0: nobody is held. */
+  readonly holdFactor: number
+  /** Packets that come in full batches, one after the other, out of a queue that is filling. */
+  readonly holdAbove: number
 }
 
 /**
@@ -39,6 +43,8 @@ export function compilePolicy(policy: Policy, slots: ServiceSlots): CompiledPoli
     isShadow: new Uint8Array(NO_SERVICE + 1),
     strikes: new Uint8Array(NO_SERVICE),
     strikeWindowSeconds: new Float64Array(NO_SERVICE),
+    holdFactor: policy.holds?.factor ?? 0,
+    holdAbove: (policy.holds?.above ?? 0) * policy.queue.length,
   }
   compiled.isShadow[NO_SERVICE] = policy.mode === 'shadow' ? 1 : 0
   for (const service of policy.services) {

@@ -15,7 +15,7 @@ const DECISIONS = SERVICES * VERDICTS.length * REASON_COUNT
  * thread reads when it is asked. Doubles count exactly to 2^53 and cost the path 3 ns.
  */
 export class PathCounters {
-  static readonly BYTES = (DECISIONS + 2 * SERVICES + 8 + BATCH_SECONDS.length + 2) * 8
+  static readonly BYTES = (DECISIONS + 2 * SERVICES + 9 + BATCH_SECONDS.length + 2) * 8
 
   /** Packets by service, verdict and reason; see `decisionIndex`. */
   readonly decisions: Float64Array
@@ -23,6 +23,8 @@ export class PathCounters {
   readonly promotions: Float64Array
   /** Promotions that the ring had no room for. */
   readonly promotionsLost: Float64Array
+  /** Holds that their ring had no room for. */
+  readonly holdsLost: Float64Array
   /** `[occupied slots, evictions]` of each table. */
   readonly sources: Float64Array
   readonly networks: Float64Array
@@ -40,6 +42,7 @@ export class PathCounters {
     this.strikes = next(SERVICES)
     this.promotions = next(SERVICES)
     this.promotionsLost = next(1)
+    this.holdsLost = next(1)
     this.sources = next(2)
     this.networks = next(2)
     this.batchSeconds = next(BATCH_SECONDS.length + 2)

@@ -2,12 +2,13 @@ import { classify, exempt } from './classify.ts'
 import type { CompiledPolicy } from './compile.ts'
 import { decisionIndex, PathCounters } from './counters.ts'
 import { decode, PacketView } from './decode.ts'
+import { Holds } from './holds.ts'
 import { Limits } from './limits.ts'
-import { PromotionRing } from './promotions.ts'
 import { REASONS, Reason, Verdict } from './reasons.ts'
 import { Retransmissions } from './retransmissions.ts'
 import { NO_SERVICE } from './service-slots.ts'
 import type { SharedState } from './shared.ts'
+import { SourceRing } from './source-ring.ts'
 import { BucketTable } from './table.ts'
 
 const TCP = 6
@@ -25,10 +26,11 @@ export class Pipeline {
   reason: Reason = Reason.withinLimit
   readonly view = new PacketView()
   readonly counters: PathCounters
+  readonly holds: Holds
   readonly #sources: BucketTable
   readonly #limits: Limits
   readonly #retransmissions: Retransmissions
-  readonly #promotions: PromotionRing
+  readonly #promotions: SourceRing
   /** Promotions since `takePromoted`. */
   #promoted = 0
 
@@ -43,7 +45,8 @@ export class Pipeline {
       totalFullAtMs: new Float64Array(shared.totals),
     })
     this.#retransmissions = new Retransmissions(shared.seed[2]!)
-    this.#promotions = new PromotionRing(shared.promotions)
+    this.#promotions = new SourceRing(shared.promotions)
+    this.holds = new Holds(shared, this.counters.holdsLost)
   }
 
   /** The verdict on the packet at `bytes[offset, offset + length)`, which begins with its IP header. */
@@ -73,7 +76,9 @@ export class Pipeline {
    * be forged.
    */
   #punish(service: number, reason: Reason, nowMs: number): Reason {
-    if (service === NO_SERVICE || this.view.protocol !== TCP) return reason
+    if (service === NO_SERVICE) return reason
+    this.holds.refused(this.view, service, reason, this.policy, nowMs)
+    if (this.view.protocol !== TCP) return reason
     if (this.#retransmissions.seen(this.view, nowMs)) return Reason.retransmission
     if (reason === Reason.sourceLimit) this.#strike(service, this.#limits.refusedSlot, nowMs)
     return reason
@@ -85,8 +90,7 @@ export class Pipeline {
     const strikes = this.#sources.strike(slot, nowMs, this.policy.strikeWindowSeconds[service]!)
     if (needed === 0 || strikes < needed) return
     this.#sources.clearStrikes(slot)
-    const { family, sourceHigh, sourceLow } = this.view
-    if (this.#promotions.push(family, sourceHigh, sourceLow, service, strikes, nowMs)) {
+    if (this.#promotions.push(this.view, service, strikes, nowMs)) {
       this.counters.promotions[service]!++
       this.#promoted++
     } else {

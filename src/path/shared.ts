@@ -1,7 +1,7 @@
 import { randomFillSync } from 'node:crypto'
 import { PathCounters } from './counters.ts'
-import { PromotionRing } from './promotions.ts'
 import { NO_SERVICE } from './service-slots.ts'
+import { SourceRing } from './source-ring.ts'
 import { BucketTable } from './table.ts'
 
 /** Networks are fewer than sources; this many sources share a network's place in the table. */
@@ -17,12 +17,13 @@ export interface SharedState {
   readonly totals: SharedArrayBuffer
   readonly counters: SharedArrayBuffer
   readonly promotions: SharedArrayBuffer
+  readonly holds: SharedArrayBuffer
   /** Two random numbers for the tables and one for the retransmissions. */
   readonly seed: Uint32Array
 }
 
 /**
- * Memory for a path thread that tracks `sources` sources: 54 bytes each, and 0.7 MB.
+ * Memory for a path thread that tracks `sources` sources: 54 bytes each, and 0.9 MB.
  *
  * @param seed random, so that nobody can aim at one set of a table; a replay fixes it, to be repeatable.
  */
@@ -35,7 +36,8 @@ export function createSharedState(
     networks: new SharedArrayBuffer(BucketTable.bytes(Math.ceil(sources / SOURCES_PER_NETWORK))),
     totals: new SharedArrayBuffer(NO_SERVICE * 8),
     counters: new SharedArrayBuffer(PathCounters.BYTES),
-    promotions: new SharedArrayBuffer(PromotionRing.BYTES),
+    promotions: new SharedArrayBuffer(SourceRing.BYTES),
+    holds: new SharedArrayBuffer(SourceRing.BYTES),
     seed,
   }
 }

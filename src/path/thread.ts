@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import {
+  BATCH_MAX,
   DROP,
   LENGTH_WORD,
   OFFSET_WORD,
@@ -35,8 +36,10 @@ export type FromPathThread =
   | { readonly type: 'failed'; readonly message: string; readonly code: string }
   /** The policy posted with `id` is in force. */
   | { readonly type: 'policy'; readonly id: number }
-  /** Offenders wait in the promotion ring. */
+  /** Offenders wait in the ring of promotions. */
   | { readonly type: 'promotions' }
+  /** Sources and networks wait in the ring of holds. */
+  | { readonly type: 'holds' }
   /** Every packet has its verdict and the queue is closed. */
   | { readonly type: 'stopped' }
 
@@ -45,11 +48,13 @@ const { queue: options, policy, shared, queueCounters, faultAtPacket } = workerD
 const pipeline = new Pipeline(policy, shared)
 const sharedQueueCounters = new Float64Array(queueCounters)
 const promotionsWaiting: FromPathThread = { type: 'promotions' }
+const holdsWaiting: FromPathThread = { type: 'holds' }
 let packetsLeft = faultAtPacket ?? Number.POSITIVE_INFINITY
 
 function onBatch(queue: PacketQueue, count: number): void {
   const { bytes, packets, verdicts, nowMs, counters } = queue
   const now = nowMs[0]!
+  pipeline.holds.beginBatch(count, count === BATCH_MAX, pipeline.policy, now)
   let i = 0
   try {
     for (; i < count; i++) {
@@ -65,6 +70,7 @@ function onBatch(queue: PacketQueue, count: number): void {
     sharedQueueCounters.set(counters)
   }
   if (pipeline.takePromoted() > 0) port.postMessage(promotionsWaiting)
+  if (pipeline.holds.takeHandedOver() > 0) port.postMessage(holdsWaiting)
 }
 
 function serve(queue: PacketQueue): void {

@@ -78,7 +78,9 @@ const DAMAGE: [string, (tool: string, family: number) => string, (family: number
     (family) => [
       `IPv${family}: chain SLUICE-BAN is missing in raw`,
       `IPv${family}: chain SLUICE is missing in mangle`,
-      ...['allow', 'ban-all', 'ban-ssh', 'ban-dns'].map((set) => `set sluice-${set}-${family} is missing`),
+      ...['allow', 'ban-all', 'ban-ssh', 'ban-dns', 'hold-ssh', 'hold-dns'].map(
+        (set) => `set sluice-${set}-${family} is missing`,
+      ),
     ],
   ],
 ]

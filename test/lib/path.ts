@@ -1,10 +1,10 @@
 import type { Policy } from '../../src/config/policy.ts'
 import { compilePolicy } from '../../src/path/compile.ts'
 import { Pipeline } from '../../src/path/pipeline.ts'
-import { PromotionRing } from '../../src/path/promotions.ts'
 import { REASONS, VERDICTS } from '../../src/path/reasons.ts'
 import { ServiceSlots } from '../../src/path/service-slots.ts'
 import { createSharedState } from '../../src/path/shared.ts'
+import { SourceRing } from '../../src/path/source-ring.ts'
 import { type PacketFields, packet } from './packets.ts'
 
 /** The packet path with a clock of its own, for tests. */
@@ -12,14 +12,16 @@ export class TestPath {
   readonly slots = new ServiceSlots()
   readonly shared
   readonly pipeline: Pipeline
-  readonly promotions: PromotionRing
+  readonly promotions: SourceRing
+  readonly holds: SourceRing
   /** Each SYN of a test is a new attempt unless it names a sequence number. */
   #sequence = 0
 
   constructor(policy: Policy) {
     this.shared = createSharedState(policy.sources)
     this.pipeline = new Pipeline(compilePolicy(policy, this.slots), this.shared)
-    this.promotions = new PromotionRing(this.shared.promotions)
+    this.promotions = new SourceRing(this.shared.promotions)
+    this.holds = new SourceRing(this.shared.holds)
   }
 
   swap(policy: Policy): void {

@@ -43,6 +43,7 @@ const STATUS: StatusReport = {
       refused: 1_904_311,
       strikes: 40_000,
       bans: 12,
+      holds: 3,
     },
     {
       name: 'submission',
@@ -52,6 +53,7 @@ const STATUS: StatusReport = {
       refused: 0,
       strikes: 0,
       bans: 0,
+      holds: 0,
     },
   ],
   bansOfAllPorts: 1,

@@ -25,7 +25,7 @@ function refusalOf(action: () => unknown): PolicyError {
 const OK = 'services: {ok: {ports: [1], limits: {source: {burst: 1, rate: 1/s}}}}\n'
 const LIMITS = 'limits: {source: {burst: 1, rate: 1/s}}'
 
-const KEYS = 'mode, threads, sources, services, allow, ban, queue, firewall, metrics, control, log'
+const KEYS = 'mode, threads, sources, services, allow, ban, holds, queue, firewall, metrics, control, log'
 const DURATIONS = 'such as 90s, 10m, 2h, 30d or 4w'
 const RATES = 'write a rate such as 5/s, 10/min, 100/h or 1/d, at least 1/d and at most 1,000,000/s'
 const PORTS = 'write ports from 1 to 65535, such as 22, 53/udp or 8000-8010/tcp'
@@ -125,6 +125,10 @@ describe('one setting', () => {
       'firewall: {check: 1h}',
       `2:19: firewall.check: "1h" is not allowed; write a duration from 100ms to 1m, ${DURATIONS}`,
     ],
+    ['holds: on', '2:8: holds: "on" is not allowed; write a section with above, factor'],
+    ['holds: {above: 25%}', '2:16: holds.above: "25%" is not allowed; write a number from 0 to 0.9'],
+    ['holds: {above: 1}', '2:16: holds.above: 1 is not allowed; write a number from 0 to 0.9'],
+    ['holds: {factor: 0.5}', '2:17: holds.factor: 0.5 is not allowed; write a number from 1 to 10000'],
     ['metrics: on', '2:10: metrics: "on" is not allowed; write a section with address, port'],
     ['metrics: {port: 0}', '2:17: metrics.port: 0 is not allowed; write a whole number from 1 to 65,535'],
     [

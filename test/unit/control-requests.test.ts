@@ -11,8 +11,8 @@ import type { BanState } from '../../src/control/state.ts'
 import { EXIT } from '../../src/failure.ts'
 import { Firewall } from '../../src/firewall/firewall.ts'
 import { parsePrefix } from '../../src/net/prefix.ts'
-import type { Promotion } from '../../src/path/promotions.ts'
 import { ServiceSlots } from '../../src/path/service-slots.ts'
+import type { HandedOver } from '../../src/path/source-ring.ts'
 import { policy, service } from '../lib/policies.ts'
 import { TestLog } from '../lib/test-log.ts'
 
@@ -224,10 +224,10 @@ describe('promotions of the path', () => {
   function promote(state: BanState, ...promotions: readonly [source: string, service: string][]) {
     const slots = new ServiceSlots()
     slots.update(state.policy.services.map(({ name }) => name))
-    const drained: Promotion[] = promotions.map(([source, name]) => ({
+    const drained: HandedOver[] = promotions.map(([source, name]) => ({
       source: parsePrefix(source),
       serviceSlot: slots.slotOf(name),
-      strikes: 5,
+      detail: 5,
       atMs: 0,
     }))
     judgePromotions({ ...state, slots, threads: { drainPromotions: () => drained } })

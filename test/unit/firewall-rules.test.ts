@@ -17,12 +17,27 @@ const dns = service('dns', 53, { ports: [tcp(53), udp(53)] })
 
 describe('rules', () => {
   test('bans are per service and protocol, behind the allow set and the bans of all ports', () => {
-    expect(firewallRules(policy([service('ssh', 22), dns]), 4, CONSTANT).raw).toEqual([
+    const { raw } = firewallRules(policy([service('ssh', 22), dns], { holds: undefined }), 4, CONSTANT)
+    expect(raw).toEqual([
       '-m set --match-set sluice-allow-4 src -j RETURN',
       '-m set --match-set sluice-ban-all-4 src -j DROP',
       '-p tcp -m multiport --dports 22 -m set --match-set sluice-ban-ssh-4 src -j DROP',
       '-p tcp -m multiport --dports 53 -m set --match-set sluice-ban-dns-4 src -j DROP',
       '-p udp -m multiport --dports 53 -m set --match-set sluice-ban-dns-4 src -j DROP',
+    ])
+  })
+
+  test('holds come last, take of TCP only the SYNs, and leave a sample', () => {
+    const services = [service('ssh', 22), dns]
+    const without = firewallRules(policy(services, { holds: undefined }), 4, CONSTANT).raw
+    const { raw } = firewallRules(policy(services), 4, CONSTANT)
+    expect(raw.slice(0, without.length)).toEqual(without)
+    const syn = '-p tcp -m tcp --tcp-flags SYN,ACK SYN'
+    const sample = '-m statistic --mode nth ! --every 64 --packet 0'
+    expect(raw.slice(without.length)).toEqual([
+      `${syn} -m multiport --dports 22 -m set --match-set sluice-hold-ssh-4 src ${sample} -j DROP`,
+      `${syn} -m multiport --dports 53 -m set --match-set sluice-hold-dns-4 src ${sample} -j DROP`,
+      `-p udp -m multiport --dports 53 -m set --match-set sluice-hold-dns-4 src ${sample} -j DROP`,
     ])
   })
 
@@ -54,7 +69,11 @@ describe('rules', () => {
     ['seven ranges and a port', [...ranges(7), tcp(9)], [`${rangeList(7)},9`]],
     ['an eighth range', ranges(8), [rangeList(7), '800:801']],
   ])('multiport takes 15: %s', (_, given, expected) => {
-    const { raw } = firewallRules(policy([service('web', 1, { ports: given })]), 4, CONSTANT)
+    const { raw } = firewallRules(
+      policy([service('web', 1, { ports: given })], { holds: undefined }),
+      4,
+      CONSTANT,
+    )
     const dports = raw.flatMap((rule) => /--dports (\S+)/.exec(rule)?.[1] ?? [])
     expect(dports).toEqual(expected)
   })

@@ -142,7 +142,7 @@ describe('strikes', () => {
     path.send({ from: '198.51.100.1', port: 22 }, START + 5)
     expect(path.pipeline.takePromoted()).toBe(1)
     const [promotion] = path.promotions.drain()
-    expect(promotion).toMatchObject({ serviceSlot: path.slots.slotOf('ssh'), strikes: 3, atMs: START + 5 })
+    expect(promotion).toMatchObject({ serviceSlot: path.slots.slotOf('ssh'), detail: 3, atMs: START + 5 })
     expect(formatPrefix(promotion!.source)).toBe('198.51.100.1')
   })
 

@@ -1,4 +1,5 @@
-import { Option } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
+import { type Prefix, parsePrefix } from '../net/prefix.ts'
 
 /** Options of the commands that ask the daemon. */
 export interface AskOptions {
@@ -12,4 +13,19 @@ export function socketOption(): Option {
 
 export function jsonOption(): Option {
   return new Option('--json', 'one line of JSON instead of text')
+}
+
+/** @param hint what to do when a capture was meant */
+export function localOption(hint: string): Option {
+  const prefix = (text: string, previous: readonly Prefix[] = []): Prefix[] => {
+    try {
+      return [...previous, parsePrefix(text)]
+    } catch (error) {
+      throw new InvalidArgumentError(`${(error as Error).message}${/[./]/.test(text) ? `; ${hint}` : ''}`)
+    }
+  }
+  return new Option(
+    '--local <prefixes...>',
+    'addresses of this host: what goes there is inbound (default: inferred from the captures)',
+  ).argParser(prefix)
 }

@@ -1,0 +1,37 @@
+import { open } from 'node:fs/promises'
+import { EXIT, Failure } from '../failure.ts'
+
+/** A file that a command writes, or standard output. A write resolves when the next may come. */
+export interface Output {
+  /** @throws Failure `cannotCreate`; ReaderGone */
+  write(text: string): Promise<void>
+  close(): Promise<void>
+}
+
+/** Whoever read our standard output has seen enough ("... | head"): no reason to go on, and no error. */
+export class ReaderGone extends Error {}
+
+/** Opens `path` for writing, where `-` is standard output. @throws Failure `cannotCreate` */
+export async function openOutput(path: string): Promise<Output> {
+  if (path === '-') return { write: writeToStandardOutput, close: async () => {} }
+  const file = await explained(path, open(path, 'w'))
+  return {
+    write: (text) => explained(path, file.appendFile(text)),
+    close: () => explained(path, file.close()),
+  }
+}
+
+async function explained<T>(path: string, result: Promise<T>): Promise<T> {
+  try {
+    return await result
+  } catch (error) {
+    const { code = String(error) } = error as NodeJS.ErrnoException
+    throw new Failure(EXIT.cannotCreate, `${path}: cannot write: ${code}`)
+  }
+}
+
+function writeToStandardOutput(text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(text, (error) => (error ? reject(new ReaderGone()) : resolve()))
+  })
+}

@@ -1,0 +1,60 @@
+import { roughDuration } from '../control/rough-duration.ts'
+import type { BanRow, RefusedSource } from '../replay/rows.ts'
+import type { Against, PolicySummary, Summary } from '../replay/summary.ts'
+import { type Clock, clockOf, columns, count, firstRows } from './replay-text.ts'
+import { formatTable } from './table.ts'
+
+/** What the policy given by `--against` would change, for people. */
+export function formatChanges(summary: Summary, against: Against): string {
+  const time = clockOf(summary)
+  const { newlyLimited, noLongerLimited, newlyBanned, noLongerBanned } = against.changes
+  const changes = [
+    ...section('Newly limited', newlyLimited, (rows) => limitedTable(rows, time)),
+    ...section('No longer limited', noLongerLimited, (rows) => limitedTable(rows, time)),
+    ...section('Newly banned', newlyBanned, (rows) => bannedTable(rows, time)),
+    ...section('No longer banned', noLongerBanned, (rows) => bannedTable(rows, time)),
+  ]
+  if (changes.length === 0) changes.push('The same sources are limited and banned.')
+  return [`With ${against.file} instead\n${totals(summary.policy, against)}`, ...changes].join('\n\n')
+}
+
+function section<Row>(
+  title: string,
+  rows: readonly Row[],
+  table: (rows: readonly Row[]) => string,
+): string[] {
+  return rows.length === 0 ? [] : [`${title}: ${count(rows.length)}\n${table(rows)}`]
+}
+
+/** Services of both policies that were asked for, each number before and after. */
+function totals(before: PolicySummary, after: PolicySummary): string {
+  const names = [...new Set([...before.services, ...after.services].map(({ service }) => service))]
+  const rows = names.flatMap((name) => {
+    const pair = [before, after].map(({ services }) => services.find(({ service }) => service === name))
+    if (pair.every((row) => (row?.attempts ?? 0) === 0)) return []
+    const change = (field: 'accepted' | 'refused' | 'banned') =>
+      pair.map((row) => (row === undefined ? '-' : count(row[field]))).join(' -> ')
+    return [[name, change('accepted'), change('refused'), change('banned')]]
+  })
+  return formatTable(columns('SERVICE', '>ACCEPTED', '>REFUSED', '>BANNED'), rows)
+}
+
+function limitedTable(rows: readonly RefusedSource[], time: Clock): string {
+  return firstRows(columns('SOURCE', 'SERVICE', '>AFTER', 'AT', '>REFUSED', '>OF'), rows, (row) => [
+    row.source,
+    row.service,
+    ...time(row.first),
+    count(row.refused),
+    count(row.attempts),
+  ])
+}
+
+function bannedTable(rows: readonly BanRow[], time: Clock): string {
+  return firstRows(columns('SOURCE', 'PORTS', '>AFTER', 'AT', 'FOR', 'REASON'), rows, (row) => [
+    row.source,
+    row.scope,
+    ...time(row),
+    roughDuration(row.seconds * 1000),
+    row.reason,
+  ])
+}

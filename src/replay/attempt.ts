@@ -1,0 +1,30 @@
+import { PacketView } from '../path/decode.ts'
+
+/**
+ * A packet that the kernel might queue, filled for each and reused. It begins with its IP header at
+ * `bytes[offset]`; nothing in it lasts beyond the call that it was handed to.
+ */
+export class Attempt {
+  bytes: Uint8Array = new Uint8Array()
+  offset = 0
+  length = 0
+  /** Unix time as the capture has it. */
+  timeMs = 0
+  /** Time of `CaptureClock`, which never goes back. */
+  nowMs = 0
+  /** Since the first packet of the replay. */
+  elapsedMs = 0
+  /** Its number in its capture, from 1, as in Wireshark. */
+  number = 0
+  readonly view = new PacketView()
+
+  /** Where its source address begins in `bytes`. */
+  get sourceAt(): number {
+    return this.offset + (this.view.family === 4 ? 12 : 8)
+  }
+
+  /** Where its destination address begins in `bytes`. */
+  get destinationAt(): number {
+    return this.offset + (this.view.family === 4 ? 16 : 24)
+  }
+}

@@ -1,0 +1,172 @@
+import type { Mode, Policy, Service } from '../config/policy.ts'
+import { AllowList } from '../control/allow-list.ts'
+import type { Ban } from '../control/ban.ts'
+import { Bans } from '../control/bans.ts'
+import { ALL_PORTS } from '../control/escalation.ts'
+import { MemoryBanSets } from '../control/memory-ban-sets.ts'
+import { judgePromotions, type PromotionState } from '../control/promotions.ts'
+import { banSetName } from '../firewall/names.ts'
+import { parsePrefix } from '../net/prefix.ts'
+import { PrefixTable } from '../net/prefix-table.ts'
+import { classify } from '../path/classify.ts'
+import { compilePolicy } from '../path/compile.ts'
+import type { PacketView } from '../path/decode.ts'
+import { Pipeline } from '../path/pipeline.ts'
+import { REASONS, type ReasonName, VERDICTS, Verdict, type VerdictName } from '../path/reasons.ts'
+import { NO_SERVICE, ServiceSlots } from '../path/service-slots.ts'
+import { createSharedState } from '../path/shared.ts'
+import { SourceRing } from '../path/source-ring.ts'
+import type { Attempt } from './attempt.ts'
+import { Handshakes } from './handshakes.ts'
+
+const TCP = 6
+
+/** Any three numbers: they decide where a bucket lies in its table, and a replay must repeat itself. */
+const SEED = Uint32Array.of(0x736c7569, 0x63652072, 0x65706c61)
+
+/** What the daemon never limits on any host; its own addresses, gateways and resolvers a capture does not tell. */
+const LOOPBACK = ['127.0.0.0/8', '::1'].map(parsePrefix)
+
+/** Why an attempt was decided as it was: the path's reasons, and the two that the kernel's sets decide. */
+export type ReplayReason = ReasonName | 'allow-list' | 'banned'
+
+/** What became of an attempt, which is good for the time of the call only. */
+export interface Judgement {
+  readonly attempt: Attempt
+  readonly service: Service
+  /** The place of the service in the policy. */
+  readonly slot: number
+  readonly verdict: VerdictName
+  readonly reason: ReplayReason
+}
+
+/** Is told everything that an engine decides, in order. */
+export interface Observer {
+  judged(judgement: Judgement): void
+  /** A ban that the attempt in `judgement` has earned; the ban's times are those of `Attempt.nowMs`. */
+  banned?(ban: Ban, mode: Mode, judgement: Judgement): void
+}
+
+/**
+ * A host under `policy` in which time is what a capture says: the path, the promotions and the bans of the
+ * daemon itself, and what the kernel's rules do around them, in the same order. Nothing in it is random
+ * but what the daemon adds to ban times: here, bans have their shortest time.
+ *
+ * The total limits hold as for one path thread, whatever `policy.threads` says.
+ */
+export class Engine {
+  readonly policy: Policy
+  readonly pipeline: Pipeline
+  readonly #observers: readonly Observer[]
+  readonly #slots = new ServiceSlots()
+  readonly #allowed = new PrefixTable<true>()
+  readonly #banSets: MemoryBanSets
+  readonly #handshakes = new Handshakes()
+  readonly #promotionState: PromotionState
+  #judgement: Judgement | undefined
+  #hasBans = false
+  #nowMs = 0
+
+  constructor(policy: Policy, observers: readonly Observer[]) {
+    this.policy = policy
+    this.#observers = observers
+    const shared = createSharedState(policy.sources, SEED)
+    this.pipeline = new Pipeline(compilePolicy({ ...policy, threads: 1 }, this.#slots), shared)
+    for (const prefix of [...LOOPBACK, ...policy.allow]) this.#allowed.set(prefix, true)
+    this.#banSets = this.#createSets()
+    this.#promotionState = this.#createPromotionState(new SourceRing(shared.promotions))
+  }
+
+  /** Whether a SYN or datagram like this one goes to a service. */
+  serves(view: PacketView): boolean {
+    return classify(view, this.pipeline.policy) !== NO_SERVICE
+  }
+
+  /** Whether a SYN-ACK like this one comes from a service. */
+  servesFrom(view: PacketView): boolean {
+    return this.pipeline.policy.tcpPorts[view.sourcePort] !== NO_SERVICE
+  }
+
+  /** Decides an inbound SYN or datagram, and tells the observers unless no service is meant. */
+  offer(attempt: Attempt): void {
+    const { view, bytes } = attempt
+    const slot = classify(view, this.pipeline.policy)
+    if (slot === NO_SERVICE) return
+    this.#nowMs = attempt.nowMs
+    const service = this.policy.services[slot]!
+    if (this.#allowed.some(view.family, bytes, attempt.sourceAt)) {
+      this.#tell({ attempt, service, slot, verdict: 'accept', reason: 'allow-list' })
+    } else if (this.#hasBans && this.#isBanned(attempt, service)) {
+      this.#tell({ attempt, service, slot, verdict: 'drop', reason: 'banned' })
+    } else if (view.protocol !== TCP || !this.#handshakes.isAnswered(attempt)) {
+      this.#judge(attempt, service, slot)
+    }
+  }
+
+  /** Takes note of an outbound SYN-ACK. */
+  answer(attempt: Attempt): void {
+    this.#handshakes.answer(attempt)
+  }
+
+  #judge(attempt: Attempt, service: Service, slot: number): void {
+    const { view, bytes, offset, length } = attempt
+    const seen = Math.min(length, this.policy.queue.copyBytes)
+    const verdict = this.pipeline.judge(bytes, offset, seen, attempt.nowMs)
+    if (view.protocol === TCP && verdict !== Verdict.drop) this.#handshakes.accept(attempt)
+    const reason = REASONS[this.pipeline.reason]!.name
+    this.#tell({ attempt, service, slot, verdict: VERDICTS[verdict]!, reason })
+    if (this.pipeline.takePromoted() > 0) judgePromotions(this.#promotionState)
+  }
+
+  #tell(judgement: Judgement): void {
+    this.#judgement = judgement
+    for (const observer of this.#observers) observer.judged(judgement)
+  }
+
+  #isBanned({ view, bytes, sourceAt }: Attempt, service: Service): boolean {
+    return [ALL_PORTS, service.name].some((scope) =>
+      this.#banSets.matches(banSetName(scope, view.family), view.family, bytes, sourceAt),
+    )
+  }
+
+  #createSets(): MemoryBanSets {
+    return new MemoryBanSets(this.policy.ban.maxEntries, () => this.#nowMs)
+  }
+
+  #createPromotionState(ring: SourceRing): PromotionState {
+    const allow = new AllowList()
+    const entries = [...LOOPBACK, ...this.policy.allow]
+    allow.set(
+      'policy',
+      entries.map((prefix) => ({ prefix, origin: 'policy', reason: 'allow list' })),
+    )
+    return {
+      policy: this.policy,
+      slots: this.#slots,
+      allow,
+      log: SILENT,
+      threads: { drainPromotions: () => ring.drain() },
+      enforced: this.#createBans('enforce', this.#banSets),
+      watched: this.#createBans('shadow', this.#createSets()),
+    }
+  }
+
+  #createBans(mode: Mode, sets: MemoryBanSets): Bans {
+    return new Bans({
+      mode,
+      sets,
+      policy: this.policy.ban,
+      log: SILENT,
+      onBanned: (bans) => {
+        if (mode === 'enforce') this.#hasBans = true
+        for (const ban of bans) {
+          for (const observer of this.#observers) observer.banned?.(ban, mode, this.#judgement!)
+        }
+      },
+      now: () => this.#nowMs,
+      random: () => 0,
+    })
+  }
+}
+
+const SILENT = { debug() {}, info() {}, warn() {}, error() {} }

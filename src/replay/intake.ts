@@ -1,0 +1,160 @@
+import type { Prefix } from '../net/prefix.ts'
+import { PrefixTable } from '../net/prefix-table.ts'
+import { decode, type PacketView } from '../path/decode.ts'
+import { REASONS, Reason, type ReasonName } from '../path/reasons.ts'
+import { Attempt } from './attempt.ts'
+import { Direction } from './capture/link-layer.ts'
+import type { CapturedPacket } from './capture/packet.ts'
+import { CaptureClock } from './capture-clock.ts'
+import type { Engine } from './engine.ts'
+import { type Inference, LocalInference } from './local.ts'
+import { Sample } from './sample.ts'
+
+const TCP = 6
+const SYN = 0x02
+const SYN_ACK = 0x12
+const SYN_ACK_FIN_RST = 0x17
+
+/** How many IP packets of a capture were what to the limiter. */
+export interface TrafficCounts {
+  /** TCP packets of connections: never judged. */
+  connections: number
+  /** Neither TCP nor UDP. */
+  otherProtocols: number
+  /** SYNs and datagrams to ports of no service. */
+  otherPorts: number
+  /** SYNs and datagrams to service ports of other hosts: outbound, or passing by. */
+  notInbound: number
+  /** SYNs and datagrams to service ports of this host: these were offered to the engines. */
+  inbound: number
+  /** Not understood, by reason; `cut-short` where the capture left out what was needed. */
+  unreadable: Map<ReasonName | 'cut-short', number>
+}
+
+/**
+ * The way of a capture's packets to the engines. The kernel's part in it: of TCP, only SYNs of new
+ * connections; of UDP, all to service ports. And which of them are inbound: those to `local` addresses,
+ * or, where these are not given, to those inferred from the first attempts, which are held back till then.
+ */
+export class Intake {
+  readonly clock = new CaptureClock()
+  readonly counts: TrafficCounts = {
+    connections: 0,
+    otherProtocols: 0,
+    otherPorts: 0,
+    notInbound: 0,
+    inbound: 0,
+    unreadable: new Map(),
+  }
+  /** Unix time of the earliest and the latest packet. */
+  firstMs = Number.POSITIVE_INFINITY
+  lastMs = Number.NEGATIVE_INFINITY
+  /** `undefined` where the addresses were given, or are not inferred yet. */
+  inference: Inference | undefined
+  readonly #engines: readonly Engine[]
+  readonly #attempt = new Attempt()
+  #local: PrefixTable<true> | undefined
+  #sample: { readonly packets: Sample; readonly locals: LocalInference } | undefined
+
+  constructor(engines: readonly Engine[], local: readonly Prefix[] | undefined) {
+    this.#engines = engines
+    if (local === undefined) this.#sample = { packets: new Sample(), locals: new LocalInference() }
+    else this.#local = tableOf(local)
+  }
+
+  take(packet: CapturedPacket): void {
+    const { clock, counts } = this
+    const attempt = this.#attempt
+    clock.see(packet.timeMs)
+    this.firstMs = Math.min(this.firstMs, packet.timeMs)
+    this.lastMs = Math.max(this.lastMs, packet.timeMs)
+    attempt.bytes = packet.bytes
+    attempt.offset = packet.offset
+    attempt.length = packet.length
+    const reason = decode(attempt.view, packet.bytes, packet.offset, packet.length)
+    if (reason === Reason.noService) counts.otherProtocols++
+    else if (reason !== Reason.withinLimit) this.#countUnreadable(packet, reason)
+    else if (this.#isForUs(packet)) {
+      attempt.timeMs = packet.timeMs
+      attempt.nowMs = clock.nowMs
+      attempt.elapsedMs = clock.elapsedMs
+      attempt.number = packet.number
+      this.#sort()
+    }
+  }
+
+  /** After the last packet: infers from what there is, if that is still to be done. */
+  finish(): void {
+    this.#infer(true)
+  }
+
+  #infer(isWhole: boolean): void {
+    if (this.#sample === undefined) return
+    const { packets, locals } = this.#sample
+    this.#sample = undefined
+    this.inference = locals.infer(isWhole)
+    this.#local = tableOf(this.inference.prefixes)
+    for (const attempt of packets.drainInto(this.#attempt)) {
+      decode(attempt.view, attempt.bytes, attempt.offset, attempt.length)
+      this.#dispatch(attempt)
+    }
+  }
+
+  /** Whether the packet in `#attempt` may concern a service; if not, it is counted. */
+  #isForUs({ direction }: CapturedPacket): boolean {
+    const { view } = this.#attempt
+    if (!isNew(view)) {
+      this.counts.connections++
+      return (view.tcpFlags & SYN_ACK) === SYN_ACK && this.#engines.some((engine) => engine.servesFrom(view))
+    }
+    if (!this.#engines.some((engine) => engine.serves(view))) this.counts.otherPorts++
+    else if (direction === Direction.outbound) this.counts.notInbound++
+    else return true
+    return false
+  }
+
+  #sort(): void {
+    const attempt = this.#attempt
+    if (this.#sample === undefined) {
+      this.#dispatch(attempt)
+      return
+    }
+    const { packets, locals } = this.#sample
+    packets.add(attempt)
+    if (isNew(attempt.view)) locals.see(attempt)
+    if (packets.isFull) this.#infer(false)
+  }
+
+  #dispatch(attempt: Attempt): void {
+    const { view, bytes, destinationAt } = attempt
+    if (!isNew(view)) {
+      for (const engine of this.#engines) engine.answer(attempt)
+    } else if (this.#local!.some(view.family, bytes, destinationAt)) {
+      this.counts.inbound++
+      for (const engine of this.#engines) engine.offer(attempt)
+    } else {
+      this.counts.notInbound++
+    }
+  }
+
+  #countUnreadable({ length, originalLength }: CapturedPacket, reason: Reason): void {
+    const { unreadable } = this.counts
+    const isCut = reason === Reason.malformed && length < originalLength
+    const name = isCut ? 'cut-short' : REASONS[reason]!.name
+    unreadable.set(name, (unreadable.get(name) ?? 0) + 1)
+  }
+}
+
+/**
+ * Whether our rules would queue it: a datagram, or a SYN that conntrack calls NEW. With FIN or RST it is
+ * INVALID (tcp_valid_flags in net/netfilter/nf_conntrack_proto_tcp.c), and no listener answers it.
+ */
+function isNew({ protocol, tcpFlags }: PacketView): boolean {
+  return protocol !== TCP || (tcpFlags & SYN_ACK_FIN_RST) === SYN
+}
+
+function tableOf(prefixes: readonly Prefix[]): PrefixTable<true> {
+  const table = new PrefixTable<true>()
+  for (const prefix of prefixes) table.set(prefix, true)
+  return table
+}

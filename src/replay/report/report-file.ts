@@ -1,0 +1,63 @@
+import { randomUUID } from 'node:crypto'
+import { constants } from 'node:fs'
+import { access, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { EXIT, Failure } from '../../failure.ts'
+
+/**
+ * Finds out before a long replay whether a report can be written to `path`. The name must end in `.html`,
+ * so that `--report capture.pcap`, where the report's own name was forgotten, destroys no capture.
+ *
+ * @throws Failure `usage`, `cannotCreate`
+ */
+export async function checkReportPath(path: string): Promise<void> {
+  if (!/\.html?$/i.test(path)) {
+    throw new Failure(EXIT.usage, `${path}: a report is a page of HTML`, 'give it a name that ends in .html')
+  }
+  await explained(path, async () => {
+    const target = await targetOf(path)
+    const stats = await stat(target).catch(() => undefined)
+    if (stats !== undefined && !stats.isFile()) throw new Error('not a regular file')
+    await access(dirname(target), constants.W_OK)
+  })
+}
+
+/**
+ * Writes a report in one step: at `path` is what was there before, or all of `text`, whenever the disk is
+ * full or the machine fails.
+ *
+ * @throws Failure `cannotCreate`
+ */
+export async function writeReport(path: string, text: string): Promise<void> {
+  await explained(path, async () => {
+    const target = await targetOf(path)
+    const temporary = join(dirname(target), `.sluice-${randomUUID()}.tmp`)
+    try {
+      await writeFile(temporary, text, { flag: 'wx', flush: true })
+      await rename(temporary, target)
+    } catch (error) {
+      await rm(temporary, { force: true })
+      throw error
+    }
+  })
+}
+
+/** Behind a symbolic link is the file that is meant. */
+async function targetOf(path: string): Promise<string> {
+  try {
+    return await realpath(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    return join(await realpath(dirname(path)), basename(path))
+  }
+}
+
+async function explained(path: string, action: () => Promise<void>): Promise<void> {
+  try {
+    await action()
+  } catch (error) {
+    // "ENOSPC: no space left on device, write": the call does not help anybody.
+    const [reason] = (error as Error).message.split(',')
+    throw new Failure(EXIT.cannotCreate, `${path}: cannot write the report: ${reason}`)
+  }
+}

@@ -1,0 +1,47 @@
+import { describe, expect, test } from 'vitest'
+import { CaptureClock } from '../../src/replay/capture-clock.ts'
+import { Demand } from '../../src/replay/demand.ts'
+import { isoTime } from '../../src/replay/iso-time.ts'
+
+describe('elapsed time', () => {
+  const DAY = 86_400_000
+  const NOW = 1_700_000_000_000
+  test.each<[what: string, times: number[], elapsed: number[], steps: number]>([
+    ['goes with the capture', [NOW, NOW + 5, NOW + 5, NOW + 1000], [0, 5, 5, 1000], 0],
+    ['begins at 0 for a capture that does, too', [0, 1500], [0, 1500], 0],
+    ['begins at 0 before 1970', [-5000, -4000], [0, 1000], 0],
+    ['stands still over disorder, and gains nothing', [NOW, NOW + 10, NOW + 8, NOW + 12], [0, 10, 10, 12], 0],
+    ['goes on where the clock was set back', [NOW, NOW + 10, NOW - DAY, NOW - DAY + 7], [0, 10, 10, 17], 1],
+    ['follows a jump ahead', [NOW, NOW + DAY, NOW + DAY + 1], [0, DAY, DAY + 1], 0],
+    ['survives one packet of the far future', [NOW, NOW + 400 * DAY, NOW + 1], [0, 400 * DAY, 400 * DAY], 1],
+  ])('%s', (_, times, elapsed, steps) => {
+    const clock = new CaptureClock()
+    const seen = times.map((timeMs) => {
+      clock.see(timeMs)
+      return clock.elapsedMs
+    })
+    expect(seen).toEqual(elapsed)
+    expect(clock.steps).toBe(steps)
+    expect(clock.nowMs).toBeGreaterThan(0)
+  })
+})
+
+test('demand is the burst that would have let everything through', () => {
+  const draws = (...atMs: number[]) => {
+    const demand = new Demand()
+    for (const each of atMs) demand.draw(each, 1)
+    return demand.burst
+  }
+  expect(draws(0, 0, 0)).toBe(3)
+  expect(draws(0, 1000, 2000)).toBe(1)
+  expect(draws(0, 0, 0, 2000, 2000)).toBe(3)
+  expect(draws(0, 0, 0, 2000, 2000, 2000)).toBe(4)
+  expect(draws(0, 500, 1000)).toBe(2)
+})
+
+test('times are written to the microsecond, and never beyond what a date can hold', () => {
+  expect(isoTime(1_700_000_000_123.456)).toBe('2023-11-14T22:13:20.123456Z')
+  expect(isoTime(0.25)).toBe('1970-01-01T00:00:00.000250Z')
+  expect(isoTime(-0.5)).toBe('1969-12-31T23:59:59.999500Z')
+  expect(isoTime(1e30)).toBe('+275760-09-13T00:00:00.000000Z')
+})

@@ -1,0 +1,115 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { createProgram } from '../../src/cli/program.ts'
+import { EXIT, Failure } from '../../src/failure.ts'
+import { checkReportPath, writeReport } from '../../src/replay/report/report-file.ts'
+import { writeScene } from '../lib/report.ts'
+import { Scratch } from '../lib/scratch.ts'
+
+const scratch = new Scratch()
+afterAll(() => scratch.close())
+const scene = writeScene(scratch.path('scene.pcap'))
+const rules = scratch.path('sluice.yaml')
+writeFileSync(rules, 'services: {ssh: {ports: [22], limits: {source: {burst: 3, rate: 1/h}}}}\n')
+
+beforeEach(() => void vi.spyOn(console, 'log').mockImplementation(() => {}))
+afterEach(() => vi.restoreAllMocks())
+
+async function replay(...argv: string[]): Promise<void> {
+  const program = await createProgram(['replay'], '0.1.0')
+  await program.parseAsync(['replay', ...argv, '--config', rules], { from: 'user' })
+}
+
+async function failureOf(action: Promise<void>): Promise<Failure> {
+  const error = await action.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  if (!(error instanceof Failure)) throw error ?? new Error('it did not fail')
+  return error
+}
+
+/** A new directory, which has nothing in it but what the test puts there. */
+function directory(name: string): string {
+  const path = scratch.path(name)
+  mkdirSync(path)
+  return path
+}
+
+test('a link is followed, and the file behind it replaced as a whole', async () => {
+  const place = directory('link')
+  writeFileSync(`${place}/old.html`, 'old '.repeat(100))
+  symlinkSync(`${place}/old.html`, `${place}/link.html`)
+  await checkReportPath(`${place}/link.html`)
+  await writeReport(`${place}/link.html`, 'new')
+  expect(readFileSync(`${place}/old.html`, 'utf8')).toBe('new')
+  expect(readdirSync(place)).toEqual(['link.html', 'old.html'])
+})
+
+test('a report that cannot be put in its place leaves nothing behind', async () => {
+  const place = directory('busy')
+  mkdirSync(`${place}/r.html`)
+  const { status, message } = await failureOf(writeReport(`${place}/r.html`, 'text'))
+  expect(status).toBe(EXIT.cannotCreate)
+  expect(message).toMatch(/r\.html: cannot write the report: EISDIR: illegal operation on a directory$/)
+  expect(readdirSync(place)).toEqual(['r.html'])
+})
+
+describe('sluice replay --report', () => {
+  test('writes the same page twice', async () => {
+    const paths = [scratch.path('one.html'), scratch.path('two.html')] as const
+    for (const path of paths) await replay(scene, '--report', path)
+    const [one, two] = paths.map((path) => readFileSync(path, 'utf8'))
+    expect(one).toMatch(/^<!doctype html>[\s\S]*<\/html>\n$/)
+    expect(one === two).toBe(true)
+  })
+
+  test('does so beside CSV on standard output', async () => {
+    const write = vi.spyOn(process.stdout, 'write').mockImplementation((...args: unknown[]) => {
+      const done = args.at(-1)
+      if (typeof done === 'function') done()
+      return true
+    })
+    await replay(scene, '--csv', '-', '--report', scratch.path('csv.html'))
+    expect(write).toHaveBeenCalled()
+    expect(existsSync(scratch.path('csv.html'))).toBe(true)
+  })
+
+  test('reports on a broken capture as far as it goes, with a note', async () => {
+    const cut = scratch.path('cut.pcap')
+    writeFileSync(cut, readFileSync(scene).subarray(0, -10))
+    const { status } = await failureOf(replay(cut, '--report', scratch.path('cut.html')))
+    expect(status).toBe(EXIT.dataError)
+    expect(readFileSync(scratch.path('cut.html'), 'utf8')).toMatch(/<li>broken at byte \d+, packet 5140: /)
+  })
+
+  test.each<[what: string, path: () => string, status: number, message: RegExp]>([
+    [
+      'a missing directory',
+      () => '/nix/r.html',
+      EXIT.cannotCreate,
+      /^\/nix\/r\.html: cannot write the report: ENOENT: no such file or directory$/,
+    ],
+    [
+      'a directory',
+      () => directory('d.html'),
+      EXIT.cannotCreate,
+      /d\.html: cannot write the report: not a regular file$/,
+    ],
+    ['a file as a directory', () => `${scene}/r.html`, EXIT.cannotCreate, /ENOTDIR: not a directory$/],
+    [
+      'another capture, by mistake',
+      () => scratch.path('other.pcap'),
+      EXIT.usage,
+      /other\.pcap: a report is a page of HTML$/,
+    ],
+    ['standard output', () => '-', EXIT.usage, /^-: a report is a page of HTML$/],
+  ])('%s: one message before anything is replayed', async (_, path, status, message) => {
+    const failed = await failureOf(replay(scratch.path('missing.pcap'), '--report', path()))
+    expect({ status: failed.status, message: failed.message }).toEqual({
+      status,
+      message: expect.stringMatching(message),
+    })
+    expect(console.log).not.toHaveBeenCalled()
+  })
+})

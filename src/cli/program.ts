@@ -4,6 +4,8 @@ import { Command } from 'commander'
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   run: async () => (await import('./run.ts')).runCommand(),
   check: async () => (await import('./check.ts')).checkCommand(),
+  replay: async () => (await import('./replay.ts')).replayCommand(),
+  tune: async () => (await import('./tune.ts')).tuneCommand(),
   reload: async () => (await import('./reload.ts')).reloadCommand(),
   status: async () => (await import('./status.ts')).statusCommand(),
   bans: async () => (await import('./bans.ts')).bansCommand(),
@@ -21,6 +23,7 @@ Exit status:
   69  no daemon answers, or the kernel or the addon lacks something
   70  a defect in sluice
   71  the kernel refused what should have worked
+  73  an output file cannot be written
   75  queue number, metrics port or control socket is taken
   77  not root, or CAP_NET_ADMIN is missing
   78  the policy is wrong`

@@ -1,0 +1,31 @@
+import { LRUCache } from 'lru-cache'
+
+const MOST = 65_536
+
+/** Records by key in bounded memory: the one not used for longest is forgotten, and comes back as a new one. */
+export class Recent<Key extends string | number, Item extends object> {
+  forgotten = 0
+  readonly #items: LRUCache<Key, Item>
+
+  constructor(most = MOST) {
+    this.#items = new LRUCache({
+      max: most,
+      dispose: (_item, _key, why) => {
+        if (why === 'evict') this.forgotten++
+      },
+    })
+  }
+
+  /** The record of `key`; if it has none, what `create` makes. */
+  find(key: Key, create: () => Item): Item {
+    const known = this.#items.get(key)
+    if (known !== undefined) return known
+    const item = create()
+    this.#items.set(key, item)
+    return item
+  }
+
+  [Symbol.iterator](): Iterator<Item> {
+    return this.#items.values()
+  }
+}

@@ -1,0 +1,61 @@
+import type { Limit, Service } from '../config/policy.ts'
+import { formatDuration, formatPorts, formatRate } from '../config/values.ts'
+import { counted } from '../control/counted.ts'
+import { roughDuration } from '../control/rough-duration.ts'
+import { MARGINS } from './demands.ts'
+import type { LimitProposal } from './propose.ts'
+import { formatShare } from './share.ts'
+import type { TunedService, Tuning } from './tune.ts'
+
+/**
+ * The services that limits are proposed for, as a policy file: `sluice check` accepts it, and each of its
+ * sections can take the place of the same one in another policy.
+ *
+ * @returns `null` when nothing is proposed.
+ */
+export function policySnippet({ honest, services }: Tuning, share: number): string | null {
+  const tuned = services.filter(({ best }) => best !== undefined)
+  if (tuned.length === 0) return null
+  const packets = honest.files.reduce((sum, file) => sum + file.packets, 0)
+  return [
+    '# Proposed by sluice tune, from honest traffic:',
+    `# ${counted(packets, 'packet')} in ${roughDuration(honest.elapsedMs)}, ${formatShare(share)} of the sources of each service.`,
+    'services:',
+    ...tuned.flatMap(serviceLines),
+    '',
+  ].join('\n')
+}
+
+function serviceLines({ service, limits, curve }: TunedService): string[] {
+  const { name, ports, mode, ban } = service
+  return [
+    `  ${name}:`,
+    `    ports: [${ports.map(formatPorts).join(', ')}]`,
+    ...(mode === 'shadow' ? ['    mode: shadow'] : []),
+    '    limits:',
+    ...limits.flatMap((proposal) => limitLine(proposal, curve.covered)),
+    ...(ban === undefined ? [] : [banLine(ban)]),
+  ]
+}
+
+function limitLine({ kind, limit, basis }: LimitProposal, sources: number): string[] {
+  if (limit === undefined) return []
+  const whose = kind === 'source' ? counted(sources, 'honest source') : 'honest traffic'
+  const why =
+    basis === 'measured' ? `at least ${MARGINS[kind]} times what ${whose} needed` : UNMEASURED[basis]
+  return [`      ${kind}: ${formatLimit(limit)}  # ${why}`]
+}
+
+const UNMEASURED = {
+  kept: 'as before',
+  raised: 'raised for honest traffic, or three of the limit above',
+  none: '',
+}
+
+function formatLimit({ burst, ratePerSecond }: Limit): string {
+  return `{burst: ${burst}, rate: ${formatRate(ratePerSecond)}}`
+}
+
+function banLine({ strikes, withinMs }: NonNullable<Service['ban']>): string {
+  return `    ban: {strikes: ${strikes}, within: ${formatDuration(withinMs)}}`
+}

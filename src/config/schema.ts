@@ -65,7 +65,7 @@ export const policyFile = section({
   ),
   holds: orOff(
     section({
-      above: value(decimal(0, 0.9), 0.25),
+      above: value(decimal(0, 0.9), 0.05),
       factor: value(decimal(1, 10_000), 20),
     }),
   ),

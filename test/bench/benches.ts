@@ -1,0 +1,29 @@
+import { ban } from './benches/ban.ts'
+import { banned } from './benches/banned.ts'
+import { drain } from './benches/drain.ts'
+import { flood } from './benches/flood.ts'
+import { hold } from './benches/hold.ts'
+import { latency } from './benches/latency.ts'
+import { memory } from './benches/memory.ts'
+import { path } from './benches/path.ts'
+import { replay } from './benches/replay.ts'
+import { restore } from './benches/restore.ts'
+import { threads } from './benches/threads.ts'
+import { wire } from './benches/wire.ts'
+import type { Bench } from './runner/bench.ts'
+
+/** All benches, in the order in which they run. */
+export const BENCHES: readonly Bench[] = [
+  wire,
+  drain,
+  flood,
+  path,
+  latency,
+  hold,
+  banned,
+  ban,
+  restore,
+  memory,
+  threads,
+  replay,
+]

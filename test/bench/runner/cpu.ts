@@ -1,0 +1,38 @@
+import { readdirSync, readFileSync } from 'node:fs'
+
+/** CLK_TCK, which is 100 on every Linux that Node runs on. */
+const TICKS_PER_SECOND = 100
+
+/** CPU seconds of each thread of a process since its start, user and kernel together. */
+export function cpuByThread(pid: number): Map<number, number> {
+  const directory = `/proc/${pid}/task`
+  return new Map(
+    readdirSync(directory).map((thread) => [Number(thread), cpuOf(`${directory}/${thread}/stat`)]),
+  )
+}
+
+/** CPU seconds of a process: of its busiest thread but the first, and of all. */
+export interface Cpu {
+  readonly busiest: number
+  readonly all: number
+}
+
+export function cpuSince(before: ReadonlyMap<number, number>, pid: number): Cpu {
+  const spent = [...cpuByThread(pid)].map(([id, cpu]) => [id, cpu - (before.get(id) ?? 0)] as const)
+  const others = spent.filter(([id]) => id !== pid).map(([, cpu]) => cpu)
+  return { busiest: Math.max(0, ...others), all: spent.reduce((sum, [, cpu]) => sum + cpu, 0) }
+}
+
+function cpuOf(file: string): number {
+  // The name in parentheses may hold anything; utime and stime are the 14th and 15th field.
+  const fields = readFileSync(file, 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
+}
+
+/** Resident memory in bytes. */
+export function residentBytes(pid: number): number {
+  const [, kib] = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+  return Number(kib) * 1024
+}

@@ -29,7 +29,7 @@ export function policy(services: readonly Service[], changes: Partial<Policy> = 
       jitter: 0.1,
       maxEntries: 65_536,
     },
-    holds: { above: 0.05, factor: 20 },
+    holds: { above: 0.25, factor: 20 },
     allow: [],
     firewall: { backend: 'auto', checkMs: 2000 },
     metrics: undefined,

@@ -18,7 +18,7 @@ const POLICY: BenchPolicy = {
       },
     },
   },
-  // The sender shares two cores with sluice: it seldom fills a quarter of the queue, the default, by itself.
+  // As shipped; the other benches have none.
   holds: { above: 0.05, factor: 20 },
 }
 

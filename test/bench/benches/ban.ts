@@ -47,6 +47,7 @@ export const ban: Bench = {
       yield {
         name: `hydra, ${tasks} at a time`,
         isFresh: true,
+        rounds: 3,
         contestants: new Map([
           ['sluice', () => attack(stage, tasks, withSluice(readFileSync(SHIPPED, 'utf8')))],
           ['sluice, as strict', () => attack(stage, tasks, withSluice(policyText(STRICT)))],

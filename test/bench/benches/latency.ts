@@ -37,7 +37,6 @@ export const latency: Bench = {
       const limiters = [
         await sluiceLimiter(stage, POLICY),
         await loopLimiter(stage, POLICY, 'batch'),
-        await loopLimiter(stage, POLICY, 'single'),
         noLimiter(stage),
       ]
       for (const { arena } of limiters) await listen(stage, arena)

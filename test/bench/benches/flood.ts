@@ -63,7 +63,7 @@ export const flood: Bench = {
         noLimiter(stage),
       ]
       yield {
-        name: `${sources.toLocaleString('en-US')} sources`,
+        name: sources === 1 ? '1 source' : `${sources.toLocaleString('en-US')} sources`,
         contestants: new Map(
           limiters.map((each) => [each.name, () => floodOnce(each, sources, stage.seconds)]),
         ),

@@ -1,6 +1,6 @@
 import type { Metric } from './bench.ts'
 import { describeMachine } from './machine.ts'
-import type { BenchResult, TargetResult } from './results.ts'
+import { type BenchResult, caseTitle, type TargetResult } from './results.ts'
 import { summarize } from './statistics.ts'
 import { boundOf, formatNumber, formatValue } from './text.ts'
 
@@ -72,12 +72,14 @@ interface Bar {
 }
 
 /** Horizontal bars of one metric: the cases below each other, in each the contestants. */
-function plot({ cases }: BenchResult, key: string, metric: Metric): string {
-  const bars = cases.flatMap(({ name, contestants }) => {
-    const measured = Object.entries(contestants)
+function plot(result: BenchResult, key: string, metric: Metric): string {
+  const bars = result.cases.flatMap((each) => {
+    const measured = Object.entries(each.contestants)
       .map(([label, rounds]): Bar => ({ label, isCase: false, values: valuesOf(rounds, key) }))
       .filter(({ values }) => values.length > 0)
-    return measured.length === 0 ? [] : [{ label: name, isCase: true, values: [] }, ...measured]
+    return measured.length === 0
+      ? []
+      : [{ label: caseTitle(each, result), isCase: true, values: [] }, ...measured]
   })
   const most = Math.max(...bars.flatMap(({ values }) => values))
   if (!(most > 0)) return ''

@@ -33,6 +33,12 @@ export interface BenchResult {
   readonly notes: readonly string[]
 }
 
+/** With the number of its rounds where they are not as many as the run's. */
+export function caseTitle({ name, contestants }: CaseResult, { rounds }: BenchResult): string {
+  const own = Object.values(contestants)[0]?.length ?? 0
+  return own === rounds ? name : `${name} (${own} rounds)`
+}
+
 /** Every target of `bench` in every case that has what it compares. */
 export function judgeTargets(bench: Bench, cases: readonly CaseResult[]): TargetResult[] {
   return bench.targets.flatMap((target) =>

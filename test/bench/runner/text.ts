@@ -1,6 +1,6 @@
 import type { Metric } from './bench.ts'
 import { describeMachine } from './machine.ts'
-import type { BenchResult, CaseResult, TargetResult } from './results.ts'
+import { type BenchResult, type CaseResult, caseTitle, type TargetResult } from './results.ts'
 import { summarize } from './statistics.ts'
 
 /** A value in its unit with three significant digits. */
@@ -17,7 +17,11 @@ export function formatNumber(value: number): string {
 export function benchAsText(result: BenchResult): string {
   const head = [`${result.bench}: ${result.question}`, describeMachine(result.machine)]
   const method = `median of ${result.rounds} interleaved rounds (min to max)`
-  const cases = result.cases.flatMap((each) => ['', `  ${each.name}`, ...caseRows(each, result.metrics)])
+  const cases = result.cases.flatMap((each) => [
+    '',
+    `  ${caseTitle(each, result)}`,
+    ...caseRows(each, result.metrics),
+  ])
   const targets = result.targets.map(targetRow)
   return [...head, method, ...cases, '', ...targets, ...result.notes.map((note) => `  ${note}`), ''].join(
     '\n',

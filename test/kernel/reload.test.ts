@@ -72,13 +72,13 @@ ${more}`
           everyMs: 10,
         }),
     )
-    for (let i = 0; i < 8; i++) {
+    const isHammered = () => clients.every(({ outcomes }) => outcomes.length > 50)
+    for (let i = 0; i < 8 || !isHammered(); i++) {
       sluice.write(policy(i % 2 === 0 ? SUBMISSION : ''))
       await sluice.ask({ op: 'reload' })
     }
     for (const client of clients) {
       await client.close()
-      expect(client.outcomes.length).toBeGreaterThan(50)
       // A lost SYN would have been sent again after a second.
       expect(client.outcomes.filter(({ ok, ms }) => !ok || ms > 900)).toEqual([])
     }

@@ -22,12 +22,14 @@ const PROGRAM = `
       }
     }
   }
-  // Until the compiler has settled, its own work is on the heap too.
-  for (let i = 0; i < 3; i++) run(1_000_000)
-  gc()
-  const before = process.memoryUsage().heapUsed
-  run(1_000_000)
-  console.log(process.memoryUsage().heapUsed - before)
+  // Until the compiler has settled, which takes longer on a busy machine, its own work is on the heap too.
+  const grown = () => {
+    gc()
+    const before = process.memoryUsage().heapUsed
+    run(1_000_000)
+    return process.memoryUsage().heapUsed - before
+  }
+  console.log(Math.min(...Array.from({ length: 8 }, grown)))
   if (path.holds.drain().length === 0) throw new Error('nobody was handed over to be held')
 `
 

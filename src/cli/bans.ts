@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { duration } from '../config/values.ts'
 import { ask } from '../control/client.ts'
+import { counted } from '../control/counted.ts'
 import { LONGEST_BAN_SECONDS } from '../control/escalation.ts'
 import { formatBans } from './ban-table.ts'
 import { type AskOptions, jsonOption, socketOption } from './command-options.ts'
@@ -33,7 +34,7 @@ export function bansCommand(): Command {
     .action(add)
   command
     .command('remove')
-    .description('lift a ban and forget the offences of its source')
+    .description('lift a ban, and forget the strikes and offences of its source')
     .argument('<address>', 'as the list shows it')
     .option('--service <name>', 'only the ban from this service, or from "all" ports')
     .addOption(jsonOption())
@@ -67,6 +68,10 @@ async function remove(prefix: string, options: AskOptions & { readonly service?:
     ...(service === undefined ? {} : { service }),
   })
   const lines = result.lifted.map((ban) => `lifted the ban of ${ban.prefix} (${ban.scope})`)
+  const { strikes, offences } = result.cleared
+  if (strikes + offences > 0) {
+    lines.push(`forgot ${counted(strikes, 'strike')} and ${counted(offences, 'offence')} of ${prefix}`)
+  }
   show(options, result, lines.join('\n'))
 }
 

@@ -9,6 +9,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   reload: async () => (await import('./reload.ts')).reloadCommand(),
   status: async () => (await import('./status.ts')).statusCommand(),
   bans: async () => (await import('./bans.ts')).bansCommand(),
+  explain: async () => (await import('./explain.ts')).explainCommand(),
   allow: async () => (await import('./allow.ts')).allowCommand(),
   firewall: async () => (await import('./firewall.ts')).firewallCommand(),
 }

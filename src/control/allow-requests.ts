@@ -3,9 +3,9 @@ import { EXIT, Failure } from '../failure.ts'
 import { formatPrefix, overlaps, type Prefix } from '../net/prefix.ts'
 import { ALLOW_ORIGINS, type AllowEntry } from './allow-list.ts'
 import { setAllowed } from './allowed.ts'
-import type { AllowRow, Results } from './protocol.ts'
+import type { Results } from './protocol.ts'
 import type { Request } from './requests.ts'
-import { allowRow, banRow } from './rows.ts'
+import { type AllowRow, allowRow, banRow } from './rows.ts'
 import type { BanState } from './state.ts'
 
 /** Entries that people add to a running daemon; a longer list belongs into the policy. */

@@ -3,18 +3,21 @@ import { covers, formatPrefix, type Prefix, parsePrefix, widen } from '../net/pr
 import type { Ban } from './ban.ts'
 import type { Bans } from './bans.ts'
 import { ALL_PORTS } from './escalation.ts'
-import type { BanRow, Results } from './protocol.ts'
+import { pathClockMs } from './path-clock.ts'
+import type { PathThreads } from './path-threads.ts'
+import type { Results } from './protocol.ts'
 import type { Request } from './requests.ts'
 import { roughDuration } from './rough-duration.ts'
-import { banRow } from './rows.ts'
-import type { BanState } from './state.ts'
+import { type BanRow, banRow } from './rows.ts'
+import type { BanState, DaemonState } from './state.ts'
 
 type Add = Extract<Request, { op: 'bans add' }>
 type Remove = Extract<Request, { op: 'bans remove' }>
 
 /** A wider ban would be a mistake of the keyboard more often than not. */
 const SHORTEST_PREFIX = { 4: 8, 6: 16 } as const
-const SOURCE_BITS_6 = 64
+/** What one host surely has. */
+const SOURCE_BITS = { 4: 32, 6: 64 } as const
 
 /** All bans, those that end first on top. */
 export function listBans(state: BanState): BanRow[] {
@@ -54,24 +57,58 @@ export function addBan(state: BanState, request: Add): Results['bans add'] {
   return { ban: banRow(ban, 'enforce', state.now()), notes }
 }
 
-/** @throws Failure (usage, refused) */
-export function removeBan(state: BanState, request: Remove): Results['bans remove'] {
+/** What `removeBan` needs besides the bans: the path's strikes. */
+export interface RemoveState extends BanState, Pick<DaemonState, 'slots'> {
+  readonly threads: Pick<PathThreads, 'bucketsOf' | 'clear'>
+}
+
+/**
+ * Lifts bans, and with them all that would soon bring the next one: strikes, empty buckets and offences of
+ * the source. One that is not banned gets the latter alone.
+ *
+ * @throws Failure (usage, refused)
+ */
+export function removeBan(state: RemoveState, request: Remove): Results['bans remove'] {
   const asked = parse(request.prefix)
   const { prefix } = sourceOf(request.prefix)
   const isAsked = (ban: Ban) => request.service === undefined || ban.scope === request.service
-  const nowMs = state.now()
-  const lifted = bothOf(state).flatMap((bans) => {
-    const found = bans.ledger
+  const found = bothOf(state).map((bans) => ({
+    bans,
+    held: bans.ledger
       .list()
-      .filter((ban) => isAsked(ban) && (isSame(ban.prefix, asked) || isSame(ban.prefix, prefix)))
-    bans.lift(found)
-    return found.map((ban) => banRow(ban, bans.mode, nowMs))
+      .filter((ban) => isAsked(ban) && (isSame(ban.prefix, asked) || isSame(ban.prefix, prefix))),
+  }))
+  const isBanned = found.some(({ held }) => held.length > 0)
+  const isBannedOtherwise = bothOf(state).some(({ ledger }) => ledger.covering(asked).length > 0)
+  if (!isBanned && isBannedOtherwise) throw notBanned(state, request, asked)
+  const cleared = clearSource(state, request, prefix)
+  if (!isBanned && cleared.strikes + cleared.offences === 0) throw notBanned(state, request, asked)
+  const nowMs = state.now()
+  const lifted = found.flatMap(({ bans, held }) => {
+    bans.lift(held)
+    return held.map((ban) => banRow(ban, bans.mode, nowMs))
   })
-  if (lifted.length === 0) throw notBanned(state, request, asked)
   for (const { prefix, scope } of lifted) {
     state.log.info('unban', `lifted the ban of ${prefix} as asked`, { source: prefix, scope })
   }
-  return { lifted }
+  return { lifted, cleared }
+}
+
+/** Returns what was there. Of a network as a whole the path keeps no strikes. */
+function clearSource(state: RemoveState, { service }: Remove, prefix: Prefix) {
+  const { enforced, watched, slots, threads } = state
+  if (prefix.length < SOURCE_BITS[prefix.family]) return { strikes: 0, offences: 0 }
+  const source = widen(prefix, SOURCE_BITS[prefix.family])
+  const names = state.policy.services.map(({ name }) => name)
+  const affected = names.filter((name) => service === undefined || service === ALL_PORTS || service === name)
+  const numbers = affected.map((name) => slots.slotOf(name))
+  const strikes = numbers.reduce(
+    (sum, slot) => sum + threads.bucketsOf(source, slot, pathClockMs()).strikes,
+    0,
+  )
+  threads.clear(source, numbers)
+  const offences = [enforced, watched].reduce((sum, bans) => sum + bans.forget(source), 0)
+  return { strikes, offences }
 }
 
 function notBanned(state: BanState, { prefix, service }: Remove, asked: Prefix): Failure {
@@ -92,7 +129,7 @@ function notBanned(state: BanState, { prefix, service }: Remove, asked: Prefix):
 function sourceOf(text: string): { prefix: Prefix; notes: string[] } {
   const written = parse(text)
   if (written.family === 4 || text.includes('/')) return { prefix: written, notes: [] }
-  const prefix = widen(written, SOURCE_BITS_6)
+  const prefix = widen(written, SOURCE_BITS[6])
   const note = `${text} was widened to its /64, since one host has all of it; "${text}/128" is the address alone`
   return { prefix, notes: [note] }
 }

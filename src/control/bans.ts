@@ -6,7 +6,7 @@ import { type AddOutcome, BanLedger } from './ban-ledger.ts'
 import type { BanSets } from './ban-sets.ts'
 import { ALL_PORTS, sentence } from './escalation.ts'
 import type { Log } from './log.ts'
-import { Offenders } from './offenders.ts'
+import { type Offences, Offenders } from './offenders.ts'
 import { roughDuration } from './rough-duration.ts'
 
 const FAMILIES: readonly Family[] = [4, 6]
@@ -95,6 +95,18 @@ export class Bans {
       { prefix, scope, startMs, endMs, offence, reason, origin: 'manual', proof: 'manual' },
     ])
     return refused[0]?.code
+  }
+
+  /** What is remembered of the offences of `source`. */
+  offencesOf(source: Prefix): Offences | undefined {
+    return this.#offenders.find(source)
+  }
+
+  /** Forgets the offences of `source`; returns how many. */
+  forget(source: Prefix): number {
+    const count = this.#offenders.find(source)?.count ?? 0
+    this.#offenders.forget(source)
+    return count
   }
 
   /** Lifts `bans` and forgets the offences of their sources. @throws NetlinkError */

@@ -1,5 +1,6 @@
 import { addAllowed, listAllowed, removeAllowed } from './allow-requests.ts'
 import { addBan, listBans, removeBan } from './ban-requests.ts'
+import { explain } from './explain.ts'
 import { reload } from './reload.ts'
 import type { Request } from './requests.ts'
 import type { DaemonState } from './state.ts'
@@ -22,6 +23,8 @@ export async function handle(state: DaemonState, request: Request): Promise<unkn
       return listAllowed(state)
     case 'allow add':
       return state.serial.run(() => addAllowed(state, request))
+    case 'explain':
+      return explain(state, request)
     case 'allow remove':
       return state.serial.run(() => removeAllowed(state, request))
   }

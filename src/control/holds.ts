@@ -65,6 +65,13 @@ export class Holds {
     return this.#row(service, family, mode).begun
   }
 
+  /** When the hold of exactly `prefix` ends, in monotonic milliseconds, if one is in force. */
+  endOf(service: string, prefix: Prefix): number | undefined {
+    const key = formatPrefix(prefix)
+    const endMs = this.#rows.find((row) => row.service === service && row.ends.has(key))?.ends.get(key)
+    return endMs !== undefined && endMs > this.#options.now() ? endMs : undefined
+  }
+
   /** Holds in force; in shadow mode those that would be. */
   active(service: string, family: Family, mode: Mode): number {
     const row = this.#row(service, family, mode)

@@ -9,12 +9,21 @@ export interface OffendersOptions {
   readonly now: () => number
 }
 
+/** What is remembered of a source; times are monotonic milliseconds. */
+export interface Offences {
+  readonly count: number
+  readonly lastMs: number
+  readonly forgottenMs: number
+}
+
 /** How often each source has offended, as far back as `memoryMs` without an offence. */
 export class Offenders {
-  readonly #offences: LRUCache<string, number>
+  readonly #offences: LRUCache<string, Omit<Offences, 'forgottenMs'>>
+  readonly #now: () => number
 
   constructor({ max, memoryMs, now }: OffendersOptions) {
     this.#offences = new LRUCache({ max, ttl: memoryMs, ttlResolution: 0, perf: { now } })
+    this.#now = now
   }
 
   /** Counts for offences from now on. */
@@ -25,9 +34,15 @@ export class Offenders {
   /** Remembers one more offence of `source`; returns how many that makes. */
   offend(source: Prefix): number {
     const key = formatPrefix(source)
-    const offences = (this.#offences.get(key) ?? 0) + 1
-    this.#offences.set(key, offences)
-    return offences
+    const count = (this.#offences.get(key)?.count ?? 0) + 1
+    this.#offences.set(key, { count, lastMs: this.#now() })
+    return count
+  }
+
+  find(source: Prefix): Offences | undefined {
+    const key = formatPrefix(source)
+    const known = this.#offences.peek(key)
+    return known && { ...known, forgottenMs: this.#now() + this.#offences.getRemainingTTL(key) }
   }
 
   /** `source` starts afresh. */

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import { EXIT, Failure } from '../failure.ts'
 import { QUEUE_COUNTERS, type QueueOptions } from '../kernel/queue.ts'
+import { BucketReader } from '../path/bucket-reader.ts'
 import type { CompiledPolicy } from '../path/compile.ts'
 import { PathCounters } from '../path/counters.ts'
 import { createSharedState, type SharedState } from '../path/shared.ts'
@@ -27,6 +28,7 @@ export interface PathThreadOptions {
 export class PathThread {
   readonly counters: PathCounters
   readonly queue: number
+  readonly buckets: BucketReader
   readonly #options: PathThreadOptions
   readonly #shared: SharedState
   readonly #promotions: SourceRing
@@ -45,6 +47,7 @@ export class PathThread {
     this.queue = options.queue.first
     this.#shared = createSharedState(options.sources)
     this.counters = new PathCounters(this.#shared.counters)
+    this.buckets = new BucketReader(this.#shared)
     this.#promotions = new SourceRing(this.#shared.promotions)
     this.#holds = new SourceRing(this.#shared.holds)
   }

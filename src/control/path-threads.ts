@@ -1,5 +1,8 @@
 import type { Policy } from '../config/policy.ts'
 import { EXIT, Failure } from '../failure.ts'
+import { shardConstant, shardOf } from '../firewall/shard.ts'
+import type { Prefix } from '../net/prefix.ts'
+import type { SourceReading } from '../path/bucket-reader.ts'
 import type { CompiledPolicy } from '../path/compile.ts'
 import type { HandedOver } from '../path/source-ring.ts'
 import type { Log } from './log.ts'
@@ -30,6 +33,7 @@ export class PathThreads {
   readonly #options: PathThreadsOptions
   readonly #limit: RestartLimit
   #compiled: CompiledPolicy
+  readonly #shardConstant = shardConstant()
   #isStopping = false
 
   private constructor(options: PathThreadsOptions) {
@@ -74,6 +78,16 @@ export class PathThreads {
     return this.all.flatMap((thread) => thread.drainHolds())
   }
 
+  /** The buckets of `source` on the thread that its network comes to. @param nowMs the path's clock. */
+  bucketsOf(source: Prefix, service: number, nowMs: number): SourceReading {
+    return this.#threadOf(source).buckets.read(source, service, this.#compiled, nowMs)
+  }
+
+  /** Gives `source` full buckets and takes its strikes away, for the services in `slots`. */
+  clear(source: Prefix, slots: readonly number[]): void {
+    for (const slot of slots) this.#threadOf(source).buckets.clear(source, slot)
+  }
+
   /** Puts `compiled` in force on all threads, and on those that are started later. */
   async swap(compiled: CompiledPolicy): Promise<void> {
     this.#compiled = compiled
@@ -84,6 +98,10 @@ export class PathThreads {
   async stop(): Promise<void> {
     this.#isStopping = true
     await Promise.all(this.all.map((thread) => thread.stop()))
+  }
+
+  #threadOf(source: Prefix): PathThread {
+    return this.all[shardOf(source, this.#shardConstant, this.all.length)]!
   }
 
   async #restart(thread: PathThread, why: string): Promise<void> {

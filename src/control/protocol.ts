@@ -1,8 +1,8 @@
 import type { Mode } from '../config/policy.ts'
 import type { ExitStatus } from '../failure.ts'
-import type { AllowOrigin } from './allow-list.ts'
-import type { BanOrigin, Proof } from './ban.ts'
+import type { ExplainReport } from './explain-report.ts'
 import type { Request } from './requests.ts'
+import type { AllowRow, BanRow } from './rows.ts'
 
 /**
  * The control socket's protocol: each line is a JSON object, a `Request` one way, a `Response` the other,
@@ -23,7 +23,11 @@ export interface Results {
   readonly reload: ReloadReport
   readonly 'bans list': readonly BanRow[]
   readonly 'bans add': { readonly ban: BanRow; readonly notes: readonly string[] }
-  readonly 'bans remove': { readonly lifted: readonly BanRow[] }
+  readonly 'bans remove': {
+    readonly lifted: readonly BanRow[]
+    /** What was remembered of the source besides. */
+    readonly cleared: { readonly strikes: number; readonly offences: number }
+  }
   readonly 'allow list': readonly AllowRow[]
   readonly 'allow add': {
     readonly entry: AllowRow
@@ -31,30 +35,7 @@ export interface Results {
     readonly notes: readonly string[]
   }
   readonly 'allow remove': { readonly entry: AllowRow }
-}
-
-export interface BanRow {
-  readonly prefix: string
-  /** A service's name, or `all`. */
-  readonly scope: string
-  /** `shadow`: nothing is dropped; the service would have banned. */
-  readonly mode: Mode
-  /** ISO 8601, by the clock as it is now. */
-  readonly since: string
-  /** `null`: no end. */
-  readonly until: string | null
-  readonly secondsLeft: number | null
-  /** `null`: not known. */
-  readonly offence: number | null
-  readonly origin: BanOrigin
-  readonly proof: Proof
-  readonly reason: string
-}
-
-export interface AllowRow {
-  readonly prefix: string
-  readonly origin: AllowOrigin
-  readonly reason: string
+  readonly explain: ExplainReport
 }
 
 export interface ReloadReport {

@@ -31,6 +31,8 @@ const requestSchema = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('allow list') }),
   z.strictObject({ op: z.literal('allow add'), prefix, reason: printable.optional() }),
   z.strictObject({ op: z.literal('allow remove'), prefix }),
+  /** One address, or an IPv6 /64. */
+  z.strictObject({ op: z.literal('explain'), address: prefix }),
 ])
 
 export type Request = z.output<typeof requestSchema>

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import type { Family } from '../net/prefix.ts'
+import type { Family, Prefix } from '../net/prefix.ts'
 
 /**
  * The multiplier that spreads source networks over the queues of several path threads: odd, 32 bits.
@@ -29,6 +29,15 @@ export function shardBytecode(family: Family, constant: number, index: number, c
     '6 0 0 0', // ret #0
   ]
   return `${program.length},${program.join(',')}`
+}
+
+/** The shard that `shardBytecode` puts the network of `source` into; the same arithmetic. */
+export function shardOf({ family, bytes }: Prefix, constant: number, count: number): number {
+  const source = new DataView(bytes.buffer, bytes.byteOffset)
+  let hash = family === 4 ? source.getUint32(0) >>> 8 : Math.imul(source.getUint32(0), constant)
+  if (family === 6) hash += source.getUint16(4)
+  hash = Math.imul(hash, constant) >>> 0
+  return ((hash >>> 16) * count) >>> 16
 }
 
 function hashOf24(constant: number): string[] {

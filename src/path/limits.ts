@@ -1,3 +1,4 @@
+import type { Family } from '../net/prefix.ts'
 import type { CompiledPolicy } from './compile.ts'
 import type { PacketView } from './decode.ts'
 import { Reason } from './reasons.ts'
@@ -34,7 +35,7 @@ export class Limits {
     const { sources, networks, totalFullAtMs } = this.#buckets
     const { intervalMs, toleranceMs } = policy
     const limit = service * 3
-    const tag = (service << 1) | (view.family === 6 ? 0x101 : 0x100)
+    const tag = bucketTag(service, view.family)
     const sourceInterval = intervalMs[limit]!
     const networkInterval = intervalMs[limit + 1]!
     const totalInterval = intervalMs[limit + 2]!
@@ -77,8 +78,13 @@ export class Limits {
   }
 }
 
+/** What tells apart the buckets of one address: a service slot and a family. */
+export function bucketTag(service: number, family: Family): number {
+  return (service << 1) | (family === 6 ? 0x101 : 0x100)
+}
+
 /** The low half of the network's key: the first 24 bits of an IPv4 address, bits 32 to 48 of an IPv6 one. */
-export function networkBits(view: PacketView): number {
+export function networkBits(view: Pick<PacketView, 'family' | 'sourceLow'>): number {
   return (view.sourceLow & (view.family === 4 ? 0xffffff00 : 0xffff0000)) >>> 0
 }
 

@@ -14,7 +14,8 @@ const SLOT_BYTES = 24
  * his strikes. A source far over its limit is the last to be forgotten, so a flood of forged addresses
  * cannot wash a real offender out.
  *
- * One thread writes; the memory outlives it, so that its successor goes on with the same buckets.
+ * One thread inserts; the memory outlives it, so that its successor goes on with the same buckets. The
+ * control thread reads, and may fill a bucket and clear its strikes (bucket-reader.ts).
  */
 export class BucketTable {
   /** GCRA's one number for each slot: the time in ms at which the bucket is full again. */
@@ -90,6 +91,14 @@ export class BucketTable {
 
   clearStrikes(slot: number): void {
     this.#keys[keyIndex(slot) + 24] = 0
+  }
+
+  /** The strikes of `slot` that still count; changes nothing. `leftMs`: until they are forgotten. */
+  strikesOf(slot: number, nowMs: number, windowSeconds: number): { count: number; leftMs: number } {
+    const word = this.#keys[keyIndex(slot) + 24]!
+    const age = (Math.floor(nowMs / 1000) - (word >>> 8)) & 0xffffff
+    if ((word & 0xff) === 0 || age >= windowSeconds) return { count: 0, leftMs: 0 }
+    return { count: word & 0xff, leftMs: (windowSeconds - age) * 1000 }
   }
 
   #victim(first: number, nowMs: number): number {

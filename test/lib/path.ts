@@ -1,4 +1,6 @@
 import type { Policy } from '../../src/config/policy.ts'
+import type { PathThreads } from '../../src/control/path-threads.ts'
+import { BucketReader } from '../../src/path/bucket-reader.ts'
 import { compilePolicy } from '../../src/path/compile.ts'
 import { Pipeline } from '../../src/path/pipeline.ts'
 import { REASONS, VERDICTS } from '../../src/path/reasons.ts'
@@ -22,6 +24,15 @@ export class TestPath {
     this.pipeline = new Pipeline(compilePolicy(policy, this.slots), this.shared)
     this.promotions = new SourceRing(this.shared.promotions)
     this.holds = new SourceRing(this.shared.holds)
+  }
+
+  /** What the control thread sees of the buckets. */
+  get threads(): Pick<PathThreads, 'bucketsOf' | 'clear'> {
+    const reader = new BucketReader(this.shared)
+    return {
+      bucketsOf: (source, slot, nowMs) => reader.read(source, slot, this.pipeline.policy, nowMs),
+      clear: (source, slots) => slots.forEach((slot) => void reader.clear(source, slot)),
+    }
   }
 
   swap(policy: Policy): void {

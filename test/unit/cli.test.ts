@@ -4,8 +4,9 @@ import { createProgram } from '../../src/cli/program.ts'
 import { formatStatus } from '../../src/cli/status.ts'
 import { formatTable } from '../../src/cli/table.ts'
 import { openControlSocket } from '../../src/control/control-socket.ts'
-import type { BanRow, Results, StatusReport } from '../../src/control/protocol.ts'
+import type { Results, StatusReport } from '../../src/control/protocol.ts'
 import type { Request } from '../../src/control/requests.ts'
+import type { BanRow } from '../../src/control/rows.ts'
 import { EXIT } from '../../src/failure.ts'
 import { Scratch } from '../lib/scratch.ts'
 import { TestLog } from '../lib/test-log.ts'
@@ -123,7 +124,7 @@ describe('what is asked of the daemon', () => {
     [
       ['bans', 'remove', '::1', '--service', 'all'],
       { op: 'bans remove', prefix: '::1', service: 'all' },
-      { 'bans remove': { lifted: [BAN] } },
+      { 'bans remove': { lifted: [BAN], cleared: { strikes: 0, offences: 1 } } },
     ],
     [['bans', 'list'], { op: 'bans list' }, { 'bans list': [] }],
     [['allow', 'list'], { op: 'allow list' }, { 'allow list': [] }],

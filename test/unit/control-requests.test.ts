@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { AllowList } from '../../src/control/allow-list.ts'
 import { addAllowed, listAllowed, removeAllowed } from '../../src/control/allow-requests.ts'
-import { addBan, listBans, removeBan } from '../../src/control/ban-requests.ts'
+import { addBan, listBans, type RemoveState, removeBan } from '../../src/control/ban-requests.ts'
 import { Bans } from '../../src/control/bans.ts'
 import { MemoryBanSets } from '../../src/control/memory-ban-sets.ts'
 import { policyEntries } from '../../src/control/never-ban.ts'
+import { pathClockMs } from '../../src/control/path-clock.ts'
 import { judgePromotions } from '../../src/control/promotions.ts'
 import { liftShadowed } from '../../src/control/shadowed.ts'
 import type { BanState } from '../../src/control/state.ts'
@@ -13,9 +14,11 @@ import { Firewall } from '../../src/firewall/firewall.ts'
 import { parsePrefix } from '../../src/net/prefix.ts'
 import { ServiceSlots } from '../../src/path/service-slots.ts'
 import type { HandedOver } from '../../src/path/source-ring.ts'
+import { TestPath } from '../lib/path.ts'
 import { policy, service } from '../lib/policies.ts'
 import { TestLog } from '../lib/test-log.ts'
 
+const ONE_AN_HOUR = { source: { burst: 1, ratePerSecond: 1 / 3600 }, network: undefined, total: undefined }
 const BANNABLE = { ban: { strikes: 5, withinMs: 60_000 } }
 
 function setUp() {
@@ -23,7 +26,11 @@ function setUp() {
   const now = () => clock.nowMs
   const { log, lines } = new TestLog()
   const running = policy(
-    [service('ssh', 22, BANNABLE), service('web', 80, { ...BANNABLE, mode: 'shadow' }), service('dns', 53)],
+    [
+      service('ssh', 22, { ...BANNABLE, limits: ONE_AN_HOUR }),
+      service('web', 80, { ...BANNABLE, mode: 'shadow' }),
+      service('dns', 53),
+    ],
     { allow: [parsePrefix('192.0.2.0/24')] },
   )
   const bans = (mode: 'enforce' | 'shadow') =>
@@ -39,7 +46,10 @@ function setUp() {
   const allow = new AllowList()
   allow.set('policy', policyEntries(running))
   allow.set('host', [{ prefix: parsePrefix('fd00::1'), origin: 'host', reason: 'gateway' }])
+  const path = new TestPath(running)
   const state = {
+    slots: path.slots,
+    threads: path.threads,
     configFile: '/etc/sluice/sluice.yaml',
     policy: running,
     log,
@@ -49,8 +59,8 @@ function setUp() {
     enforced: bans('enforce'),
     watched: bans('shadow'),
     now,
-  } satisfies BanState
-  return { state: state as { -readonly [Key in keyof BanState]: BanState[Key] }, clock, lines }
+  } satisfies RemoveState
+  return { state: state as { -readonly [Key in keyof RemoveState]: RemoveState[Key] }, clock, lines, path }
 }
 
 function refusal(attempt: () => unknown): unknown {
@@ -175,6 +185,52 @@ describe('bans remove', () => {
       status: EXIT.refused,
       message: '203.0.113.1 is not banned from ssh',
     })
+  })
+})
+
+describe('what bans remove forgets', () => {
+  const ATTACKER = '203.0.113.1'
+
+  function strike(path: TestPath, count = 3) {
+    // A bucket of one: each further attempt is a strike.
+    expect(path.accepted(count + 1, { from: ATTACKER, port: 22 }, pathClockMs())).toBe(1)
+  }
+
+  test('the strikes of the source and its empty bucket, so that it is not banned again at once', () => {
+    const { state, path } = setUp()
+    strike(path)
+    addBan(state, { op: 'bans add', prefix: ATTACKER, service: 'ssh' })
+    const { cleared, lifted } = removeBan(state, { op: 'bans remove', prefix: ATTACKER })
+    expect([cleared, lifted.length]).toEqual([{ strikes: 3, offences: 0 }, 1])
+    strike(path, 4)
+    expect(path.promotions.drain()).toEqual([])
+  })
+
+  test('its offences: the next ban is a first one again', () => {
+    const { state } = setUp()
+    const offend = () =>
+      state.enforced.punish([{ source: parsePrefix(ATTACKER), service: 'ssh', reason: '5 strikes' }])
+    offend()
+    expect(removeBan(state, { op: 'bans remove', prefix: ATTACKER }).cleared.offences).toBe(1)
+    offend()
+    expect(listBans(state)).toMatchObject([{ offence: 1 }])
+  })
+
+  test('also of one that is not banned yet', () => {
+    const { state, path } = setUp()
+    strike(path)
+    const { cleared, lifted } = removeBan(state, { op: 'bans remove', prefix: ATTACKER })
+    expect([cleared, lifted]).toEqual([{ strikes: 3, offences: 0 }, []])
+    const again = () => removeBan(state, { op: 'bans remove', prefix: ATTACKER })
+    expect(refusal(again)).toMatchObject({ status: EXIT.refused })
+  })
+
+  test('nothing of other services than the one that is named', () => {
+    const { state, path } = setUp()
+    strike(path)
+    addBan(state, { op: 'bans add', prefix: ATTACKER, service: 'web' })
+    const { cleared } = removeBan(state, { op: 'bans remove', prefix: ATTACKER, service: 'web' })
+    expect(cleared.strikes).toBe(0)
   })
 })
 

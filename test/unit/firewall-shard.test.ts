@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { shardBytecode, shardConstant } from '../../src/firewall/shard.ts'
-import type { Family } from '../../src/net/prefix.ts'
+import { shardBytecode, shardConstant, shardOf } from '../../src/firewall/shard.ts'
+import type { Family, Prefix } from '../../src/net/prefix.ts'
 
 const CONSTANT = 3_300_531_327
 
@@ -41,6 +41,11 @@ function shardsOf(source: readonly number[], count: number, constant = CONSTANT)
   )
 }
 
+function addressPrefix(address: readonly number[]): Prefix {
+  const family = address.length === 4 ? 4 : 6
+  return { family, bytes: Uint8Array.from(address), length: address.length * 8 }
+}
+
 function bytes(length: number) {
   return fc.array(fc.integer({ min: 0, max: 255 }), { minLength: length, maxLength: length })
 }
@@ -61,6 +66,8 @@ describe.each<[string, number, number]>([
           const shards = shardsOf([...network, ...host], count, constant)
           expect(shards).toHaveLength(1)
           expect(shardsOf([...network, ...other], count, constant)).toEqual(shards)
+          const source = addressPrefix([...network, ...host])
+          expect(shardOf(source, constant, count)).toBe(shards[0])
         },
       ),
       { numRuns: 300 },

@@ -1,0 +1,67 @@
+import type { Mode } from '../config/policy.ts'
+import type { LimitKind } from '../path/compile.ts'
+import type { VerdictName } from '../path/reasons.ts'
+import type { AllowRow, BanRow } from './rows.ts'
+
+/**
+ * Everything that touches one address, at one moment. Each area of sluice has a field of its own here, a
+ * function in explain.ts that fills it, and one in src/cli/explain-text.ts that shows it.
+ */
+export interface ExplainReport {
+  readonly address: string
+  /** What the path counts the address as: itself, or its IPv6 /64. */
+  readonly source: string
+  /** Its IPv4 /24 or IPv6 /48. */
+  readonly network: string
+  /** ISO 8601. */
+  readonly at: string
+  /** The allow entry that the address lies in. */
+  readonly allowed: AllowRow | null
+  /** Of the address and of networks around it, in enforce and in shadow mode. */
+  readonly bans: readonly BanRow[]
+  readonly offences: OffenceMemory | null
+  readonly services: readonly ServiceExplanation[]
+}
+
+export interface OffenceMemory {
+  readonly count: number
+  /** ISO 8601. */
+  readonly last: string
+  /** ISO 8601: from then on the next one is a first offence again. */
+  readonly forgotten: string
+}
+
+export interface ServiceExplanation {
+  readonly name: string
+  readonly mode: Mode
+  /** In the order in which the path asks them. */
+  readonly buckets: readonly BucketExplanation[]
+  /** `null`: this service bans nobody. */
+  readonly strikes: {
+    readonly count: number
+    readonly needed: number
+    readonly windowSeconds: number
+    readonly forgottenInSeconds: number
+  } | null
+  readonly next: NextAttempt
+}
+
+export interface BucketExplanation {
+  readonly kind: LimitKind
+  readonly burst: number
+  readonly ratePerSecond: number
+  readonly tokens: number
+  /** 0: it is full. */
+  readonly nextTokenInSeconds: number
+  readonly fullInSeconds: number
+}
+
+/** What a new connection or query would get now. */
+export interface NextAttempt {
+  readonly verdict: VerdictName
+  /** What would refuse it, each with the time until it no longer would; `null`: it has no end. */
+  readonly obstacles: readonly { readonly by: ObstacleKind; readonly seconds: number | null }[]
+}
+
+/** `hold`: the kernel drops all but one of 64 of its packets for a second at a time. */
+export type ObstacleKind = 'ban' | 'hold' | LimitKind

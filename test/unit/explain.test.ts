@@ -1,0 +1,176 @@
+import { describe, expect, test } from 'vitest'
+import { formatExplanation } from '../../src/cli/explain-text.ts'
+import { AllowList } from '../../src/control/allow-list.ts'
+import { Bans } from '../../src/control/bans.ts'
+import { type ExplainState, explain } from '../../src/control/explain.ts'
+import { Holds } from '../../src/control/holds.ts'
+import { MemoryBanSets } from '../../src/control/memory-ban-sets.ts'
+import { pathClockMs } from '../../src/control/path-clock.ts'
+import { EXIT } from '../../src/failure.ts'
+import { parsePrefix } from '../../src/net/prefix.ts'
+import { TestPath } from '../lib/path.ts'
+import { policy, service } from '../lib/policies.ts'
+import { TestLog } from '../lib/test-log.ts'
+
+const MINUTE = 60_000
+const LIMITS = {
+  source: { burst: 3, ratePerSecond: 1 / 60 },
+  network: { burst: 10, ratePerSecond: 1 / 6 },
+  total: undefined,
+}
+const SERVICES = [
+  service('ssh', 22, { limits: LIMITS, ban: { strikes: 5, withinMs: 10 * MINUTE } }),
+  service('web', 80, { limits: LIMITS, mode: 'shadow', ban: { strikes: 5, withinMs: MINUTE } }),
+  service('dns', 53, { limits: LIMITS }),
+]
+
+function setUp() {
+  const running = policy(SERVICES)
+  const clock = { nowMs: 1000 }
+  const now = () => clock.nowMs
+  const { log } = new TestLog()
+  const path = new TestPath(running)
+  const sets = new MemoryBanSets(100, now)
+  const bans = (mode: 'enforce' | 'shadow') =>
+    new Bans({
+      mode,
+      sets,
+      policy: { ...running.ban, jitter: 0 },
+      log,
+      onBanned: () => {},
+      now,
+      random: () => 0,
+    })
+  const state = {
+    policy: running,
+    allow: new AllowList(),
+    enforced: bans('enforce'),
+    watched: bans('shadow'),
+    holds: new Holds({ sets, log, now }),
+    slots: path.slots,
+    threads: path.threads,
+    now,
+  } satisfies ExplainState
+  const of = (address: string) => explain(state, { address })
+  const serviceOf = (address: string, name: string) =>
+    of(address).services.find((each) => each.name === name)!
+  /** Attempts just now, of which the burst passes. */
+  const attempt = (count: number, from: string, port: number) =>
+    path.accepted(count, { from, port }, pathClockMs())
+  const punish = (address: string, serviceName: string, which: 'enforced' | 'watched' = 'enforced') =>
+    state[which].punish([{ source: parsePrefix(address), service: serviceName, reason: '5 strikes' }])
+  return { state, clock, of, serviceOf, attempt, punish, path }
+}
+
+describe('explain', () => {
+  test('a stranger passes everywhere', () => {
+    const report = setUp().of('198.51.100.7')
+    expect(report).toMatchObject({
+      address: '198.51.100.7',
+      source: '198.51.100.7',
+      network: '198.51.100.0/24',
+      allowed: null,
+      bans: [],
+      offences: null,
+    })
+    for (const { next } of report.services) expect(next).toEqual({ verdict: 'accept', obstacles: [] })
+  })
+
+  test('an IPv6 address is counted as its /64', () => {
+    expect(setUp().of('2001:db8:7:1::7')).toMatchObject({
+      address: '2001:db8:7:1::7',
+      source: '2001:db8:7:1::/64',
+      network: '2001:db8:7::/48',
+    })
+    expect(setUp().of('2001:db8:7:1::/64').source).toBe('2001:db8:7:1::/64')
+  })
+
+  test.each(['198.51.100.0/24', '2001:db8::/48', 'example.org'])('%s is refused', (address) => {
+    expect(() => setUp().of(address)).toThrow(expect.objectContaining({ status: EXIT.usage }))
+  })
+
+  test('an empty bucket refuses until a token has grown, and its strikes are counted', () => {
+    const { attempt, serviceOf } = setUp()
+    attempt(5, '198.51.100.7', 22)
+    const { strikes, next, buckets } = serviceOf('198.51.100.7', 'ssh')
+    expect(strikes).toMatchObject({ count: 2, needed: 5, windowSeconds: 600 })
+    expect(next).toMatchObject({ verdict: 'drop', obstacles: [{ by: 'source' }] })
+    expect(next.obstacles[0]!.seconds).toBeGreaterThan(40)
+    expect(next.obstacles[0]!.seconds).toBeLessThanOrEqual(60)
+    expect(buckets.map(({ kind }) => kind)).toEqual(['source', 'network'])
+    expect(Math.floor(buckets[0]!.tokens)).toBe(0)
+    expect(serviceOf('198.51.100.7', 'dns').next.verdict).toBe('accept')
+    // A neighbour shares the network's bucket, and has one of his own.
+    expect(serviceOf('198.51.100.8', 'ssh').next.verdict).toBe('accept')
+    expect(Math.floor(serviceOf('198.51.100.8', 'ssh').buckets[1]!.tokens)).toBe(7)
+  })
+
+  test('in shadow mode it would be refused, and passes', () => {
+    const { attempt, serviceOf } = setUp()
+    attempt(5, '198.51.100.7', 80)
+    expect(serviceOf('198.51.100.7', 'web').next).toMatchObject({
+      verdict: 'shadow',
+      obstacles: [{ by: 'source' }],
+    })
+  })
+
+  test('a ban counts for its service, one of all ports for each', () => {
+    const { punish, serviceOf, of, clock } = setUp()
+    punish('198.51.100.7', 'ssh')
+    expect(serviceOf('198.51.100.7', 'ssh').next.obstacles).toEqual([{ by: 'ban', seconds: 600 }])
+    expect(serviceOf('198.51.100.7', 'dns').next.obstacles).toEqual([])
+    expect(of('198.51.100.7')).toMatchObject({
+      bans: [{ prefix: '198.51.100.7', scope: 'ssh', offence: 1, reason: '5 strikes' }],
+      offences: { count: 1 },
+    })
+    for (let i = 0; i < 2; i++) {
+      clock.nowMs += 60 * MINUTE
+      punish('198.51.100.7', 'ssh')
+    }
+    expect(serviceOf('198.51.100.7', 'dns').next.verdict).toBe('drop')
+  })
+
+  test('a ban on paper and a ban by a person both tell, in shadow mode', () => {
+    const { state, punish, serviceOf } = setUp()
+    punish('198.51.100.7', 'web', 'watched')
+    expect(serviceOf('198.51.100.7', 'web').next.verdict).toBe('shadow')
+    state.enforced.banManually(parsePrefix('198.51.100.8'), 'web', MINUTE, 'by hand')
+    expect(serviceOf('198.51.100.8', 'web').next.verdict).toBe('drop')
+  })
+
+  test('a held network holds its sources', () => {
+    const { state, serviceOf } = setUp()
+    state.holds.hold('dns', 4, 'enforce', [parsePrefix('198.51.100.0/24')])
+    expect(serviceOf('198.51.100.7', 'dns').next).toEqual({
+      verdict: 'drop',
+      obstacles: [{ by: 'hold', seconds: 1 }],
+    })
+  })
+
+  test('who is on the allow list passes with an empty bucket and a ban around him', () => {
+    const { state, attempt, of, punish } = setUp()
+    attempt(5, '198.51.100.7', 22)
+    punish('198.51.100.0/24', 'ssh')
+    state.allow.set('policy', [{ prefix: parsePrefix('198.51.100.7'), origin: 'policy', reason: 'mine' }])
+    const report = of('198.51.100.7')
+    expect(report.allowed).toMatchObject({ prefix: '198.51.100.7', reason: 'mine' })
+    expect(report.bans).toHaveLength(1)
+    expect(report.services.every(({ next }) => next.verdict === 'accept')).toBe(true)
+  })
+})
+
+test('an explanation in words', () => {
+  const { attempt, punish, of } = setUp()
+  attempt(5, '198.51.100.7', 22)
+  punish('198.51.100.7', 'ssh')
+  const text = formatExplanation(of('198.51.100.7'))
+  expect(text).toContain('198.51.100.7: counted by itself, and with its network 198.51.100.0/24')
+  expect(text).toMatch(
+    /^banned: 198\.51\.100\.7 from ssh\n {2}why {4}5 strikes, offence 1\n {2}proof {2}none/m,
+  )
+  expect(text).toMatch(/^ {2}ends {3}in 10m, at \S+; "sluice bans remove 198\.51\.100\.7" lifts it$/m)
+  expect(text).toContain('offences remembered: 1, the last 0s ago; forgotten in 4w 2d')
+  expect(text).toMatch(/^ssh +source +0 of 3 +1 a minute +in \S+ +in \S+/m)
+  expect(text).toMatch(/^ssh +2 of 5, forgotten in \S+ +is refused \(banned, source limit\); clear in 10m$/m)
+  expect(text).toMatch(/^dns +no bans +passes$/m)
+})

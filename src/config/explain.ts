@@ -1,6 +1,6 @@
 import { formatPrefix } from '../net/prefix.ts'
 import { BucketTable } from '../path/table.ts'
-import type { BanPolicy, HoldPolicy, Limit, Policy, Service } from './policy.ts'
+import type { BanPolicy, HoldPolicy, Limit, OutcomeModel, Policy, Service } from './policy.ts'
 import { formatDuration, formatPorts, grouped } from './values.ts'
 
 /** The whole effective policy, defaults included, as text for people. */
@@ -55,7 +55,7 @@ export function describeRate(ratePerSecond: number): string {
   return `${grouped(Math.round(ratePerSecond * seconds))} a ${unit}`
 }
 
-function explainService({ name, ports, mode, limits, ban }: Service): string[] {
+function explainService({ name, ports, mode, limits, ban, outcome }: Service): string[] {
   const lines = [
     `service ${name}: ${ports.map(formatPorts).join(', ')}${mode === 'shadow' ? ', shadow' : ''}`,
   ]
@@ -67,7 +67,15 @@ function explainService({ name, ports, mode, limits, ban }: Service): string[] {
   const banned =
     ban && `after ${ban.strikes} refusals by the first limit within ${formatDuration(ban.withinMs)}`
   lines.push(`  ${'ban'.padEnd(12)}  ${banned ?? 'never'}`)
+  if (outcome !== undefined) lines.push(`  ${'sessions'.padEnd(12)}  ${explainOutcome(outcome)}`)
   return lines
+}
+
+function explainOutcome({ kind, leastBytes, failedBytes, succeededBytes, graceMs }: OutcomeModel): string {
+  return (
+    `judged as ${kind}: failed from ${grouped(leastBytes)} to ${grouped(failedBytes)} bytes from the server, ` +
+    `succeeded from ${grouped(succeededBytes)} on or after ${formatDuration(graceMs)}`
+  )
 }
 
 /** The most that a bucket lets through in a time: what it holds, and what grows meanwhile. */

@@ -1,7 +1,7 @@
 import { readFileSync, type Stats, statSync } from 'node:fs'
 import { EXIT, Failure } from '../failure.ts'
 import { type Path, PolicyDocument, type Problem } from './document.ts'
-import type { Limit, Policy, Service } from './policy.ts'
+import type { Limit, OutcomeKind, OutcomeModel, Policy, Service } from './policy.ts'
 import { type PolicyFile, policyFile } from './schema.ts'
 
 /** An allow list of 65,536 entries fits. */
@@ -129,7 +129,7 @@ function toPolicy(file: PolicyFile): Policy {
     },
     services: Object.entries(file.services)
       .filter(([, service]) => service.enabled)
-      .map(([name, service]) => toService(name, service)),
+      .map(([name, service]) => toService(name, service, file.outcomes)),
     ban: {
       firstMs: file.ban.first,
       factor: file.ban.factor,
@@ -156,7 +156,11 @@ function socketBufferBytes(length: number, copyBytes: number): number {
   return length * (1024 + copyBytes)
 }
 
-function toService(name: string, file: PolicyFile['services'][string]): Service {
+function toService(
+  name: string,
+  file: PolicyFile['services'][string],
+  outcomes: PolicyFile['outcomes'],
+): Service {
   return {
     name,
     ports: file.ports,
@@ -167,6 +171,17 @@ function toService(name: string, file: PolicyFile['services'][string]): Service 
       total: toLimit(file.limits.total),
     },
     ban: file.ban && { strikes: file.ban.strikes, withinMs: file.ban.within },
+    outcome: file.outcome === 'none' ? undefined : toOutcomeModel(file.outcome, outcomes[file.outcome]),
+  }
+}
+
+function toOutcomeModel(kind: OutcomeKind, file: PolicyFile['outcomes'][OutcomeKind]): OutcomeModel {
+  return {
+    kind,
+    leastBytes: file.least,
+    failedBytes: file.failed,
+    succeededBytes: file.succeeded,
+    graceMs: file.grace,
   }
 }
 

@@ -50,7 +50,27 @@ export interface Service {
   }
   /** How many refusals within which time make an offender; `undefined`: nobody is banned over this service. */
   readonly ban: { readonly strikes: number; readonly withinMs: number } | undefined
+  /** How its sessions are judged; `undefined`: they are not. */
+  readonly outcome: OutcomeModel | undefined
 }
+
+/**
+ * What tells a failed session of a kind of service from one that succeeded, in bytes of payload that the
+ * server sent and in time. See docs/outcomes.md.
+ */
+export interface OutcomeModel {
+  readonly kind: OutcomeKind
+  /** With less nobody can have tried to log in. */
+  readonly leastBytes: number
+  /** Failed sessions have this at most. */
+  readonly failedBytes: number
+  /** From here on, a session has succeeded. */
+  readonly succeededBytes: number
+  /** A session that lasts longer has succeeded: servers end those who have not logged in by then. */
+  readonly graceMs: number
+}
+
+export type OutcomeKind = 'ssh' | 'smtp'
 
 export interface PortRange {
   readonly protocol: Protocol

@@ -113,6 +113,15 @@ export function banCanBeCarriedOut(
   )
 }
 
+/** Otherwise one session would be both. */
+export function outcomesAreApart(
+  { failed, succeeded }: { failed: number; succeeded: number },
+  context: Context,
+): void {
+  if (!isSound(context, 'failed') || !isSound(context, 'succeeded') || failed < succeeded) return
+  complain(context, ['failed'], `is not below succeeded; write less than ${grouped(succeeded)}`)
+}
+
 export function partsFitTogether(
   file: { threads: number; sources: number; queue: { first: number } },
   context: Context,

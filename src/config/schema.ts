@@ -1,6 +1,13 @@
 import * as z from 'zod'
 import { nearest } from './nearest.ts'
-import { banCanBeCarriedOut, limitsNest, partsFitTogether, serviceCanBan, servicesAreApart } from './rules.ts'
+import {
+  banCanBeCarriedOut,
+  limitsNest,
+  outcomesAreApart,
+  partsFitTogether,
+  serviceCanBan,
+  servicesAreApart,
+} from './rules.ts'
 import {
   allowed,
   boolean,
@@ -39,7 +46,20 @@ const service = section({
     strikes: value(integer(1, 255)),
     within: value(duration(SECOND, 7 * DAY)),
   }).optional(),
+  outcome: value(choice('ssh', 'smtp', 'none'), 'none'),
 }).superRefine(serviceCanBan, evenIfWrong())
+
+/** The numbers by default: see docs/outcomes.md. */
+function outcomeModel(least: number, failed: number, succeeded: number, grace: string) {
+  return orEmpty(
+    section({
+      least: value(integer(0, 1_000_000), least),
+      failed: value(integer(0, 1_000_000), failed),
+      succeeded: value(integer(0, 1_000_000), succeeded),
+      grace: value(duration(SECOND, 7 * DAY), grace),
+    }).superRefine(outcomesAreApart, evenIfWrong()),
+  )
+}
 
 /** A policy file, checked and with its defaults, by the names of the file. Durations are in ms. */
 export const policyFile = section({
@@ -67,6 +87,12 @@ export const policyFile = section({
     section({
       above: value(decimal(0, 0.9), 0.05),
       factor: value(decimal(1, 10_000), 20),
+    }),
+  ),
+  outcomes: orEmpty(
+    section({
+      ssh: outcomeModel(1000, 3000, 6000, '150s'),
+      smtp: outcomeModel(150, 600, 1000, '1h'),
     }),
   ),
   queue: orEmpty(

@@ -8,6 +8,7 @@ export function service(name: string, port: number, changes: Partial<Service> = 
     mode: 'enforce',
     limits: { source: undefined, network: undefined, total: undefined },
     ban: undefined,
+    outcome: undefined,
     ...changes,
   }
 }

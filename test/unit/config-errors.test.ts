@@ -25,7 +25,8 @@ function refusalOf(action: () => unknown): PolicyError {
 const OK = 'services: {ok: {ports: [1], limits: {source: {burst: 1, rate: 1/s}}}}\n'
 const LIMITS = 'limits: {source: {burst: 1, rate: 1/s}}'
 
-const KEYS = 'mode, threads, sources, services, allow, ban, holds, queue, firewall, metrics, control, log'
+const KEYS =
+  'mode, threads, sources, services, allow, ban, holds, outcomes, queue, firewall, metrics, control, log'
 const DURATIONS = 'such as 90s, 10m, 2h, 30d or 4w'
 const RATES = 'write a rate such as 5/s, 10/min, 100/h or 1/d, at least 1/d and at most 1,000,000/s'
 const PORTS = 'write ports from 1 to 65535, such as 22, 53/udp or 8000-8010/tcp'
@@ -50,6 +51,14 @@ describe('one setting', () => {
     [
       'sources: 16777217',
       '2:10: sources: 16777217 is not allowed; write a whole number from 1,024 to 16,777,216',
+    ],
+    [
+      'outcomes: {ssh: {failed: 6000}}',
+      '2:26: outcomes.ssh.failed: is not below succeeded; write less than 6,000',
+    ],
+    [
+      'outcomes: {smtp: {least: -1}}',
+      '2:26: outcomes.smtp.least: -1 is not allowed; write a whole number from 0 to 1,000,000',
     ],
     ['queue: {first: -1}', '2:16: queue.first: -1 is not allowed; write a whole number from 0 to 65,535'],
     [
@@ -260,6 +269,10 @@ describe('one service', () => {
       `ports: [22], ${LIMITS}, ban: {strikes: 1, within: 2w}`,
       `services.s.ban.within: "2w" is not allowed; write a duration from 1s to 1w, ${DURATIONS}`,
     ],
+    [
+      `ports: [22], ${LIMITS}, outcome: sssh`,
+      'services.s.outcome: "sssh" is not allowed; write ssh, smtp or none (did you mean ssh?)',
+    ],
     [`ports: [22], ${LIMITS}, ban: `, 'services.s.ban: is empty; write a section with strikes, within'],
     [
       `ports: [53/udp, 443/udp], ${LIMITS}, ban: {strikes: 1, within: 1m}`,
@@ -309,7 +322,7 @@ describe('services', () => {
     ],
     [
       'services:\n  ssh:',
-      ['2:7: services.ssh: is empty; write a section with enabled, ports, mode, limits, ban'],
+      ['2:7: services.ssh: is empty; write a section with enabled, ports, mode, limits, ban, outcome'],
     ],
     [`services:\n  Ssh: {ports: [1], ${LIMITS}}`, [`2:3: services.Ssh: ${NAME}`]],
     [`services:\n  22: {ports: [1], ${LIMITS}}`, [`2:3: services["22"]: ${NAME}`]],

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <linux/netfilter/ipset/ip_set.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <linux/netlink.h>
@@ -112,6 +113,10 @@ ssize_t sendto(int fd, const void* data, size_t length, int flags, const struct 
   if (!is_netlink(fd)) return real(fd, data, length, flags, to, size);
   struct nlmsghdr* message = (struct nlmsghdr*)data;
   int command = type_of(message, NFNL_SUBSYS_QUEUE);
+  if (type_of(message, NFNL_SUBSYS_IPSET) == IPSET_CMD_ADD &&
+      memmem(data, length, "sluice-ban-", 11) != NULL && fires("ban-eio")) {
+    return fail(EIO);
+  }
   /* A subsystem that no kernel has. */
   if (command == NFQNL_MSG_CONFIG && fires("no-nfqueue")) message->nlmsg_type = 126 << 8;
   if (command == NFQNL_MSG_CONFIG && fires("slow-config")) {

@@ -1,0 +1,228 @@
+import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { buildFaultLibrary } from '../lib/addon-builds.ts'
+import { eventually } from '../lib/eventually.ts'
+import { MemoryGroup } from '../lib/memory-group.ts'
+import { ATTACKER, HONEST, Scene, SERVER } from '../lib/scene.ts'
+import { Scratch } from '../lib/scratch.ts'
+import { Sluice } from '../lib/sluice.ts'
+import { connections, listen, TcpClient } from '../lib/tcp.ts'
+
+const FLOOD = new URL('../bench/programs/flood.c', import.meta.url).pathname
+const FAMILIES = [4, 6] as const
+
+const POLICY = `
+services:
+  ssh:
+    ports: [22]
+    limits: {source: {burst: 60, rate: 60/s}}
+    ban: {strikes: 10, within: 1m}
+`
+
+let faultLibrary: string
+let clockLibrary: string
+let scratch: Scratch
+let scene: Scene
+let honest: TcpClient[]
+
+beforeAll(() => {
+  faultLibrary = buildFaultLibrary()
+  const files = execFileSync('dpkg', ['-L', 'libfaketime'], { encoding: 'utf8' }).split('\n')
+  clockLibrary = files.find((file) => file.endsWith('/libfaketimeMT.so.1'))!
+  scratch = new Scratch()
+  execFileSync('cc', ['-O3', '-o', scratch.path('flood'), FLOOD])
+})
+
+afterAll(() => scratch.close())
+
+beforeEach(async () => {
+  scene = new Scene()
+  await listen(scene.server, 22)
+  const client = { port: 22, count: 0, everyMs: 50, timeoutMs: 10_000 }
+  honest = FAMILIES.map(
+    (family) => new TcpClient(scene.client, { ...client, to: SERVER[family], from: HONEST[family] }),
+  )
+})
+
+afterEach(() => scene.close())
+
+/** Many connections of the attacker, over both families; returns how many came to be. */
+async function attack(count = 150): Promise<number> {
+  const attacks = FAMILIES.map((family) =>
+    connections(scene.client, {
+      to: SERVER[family],
+      port: 22,
+      from: ATTACKER[family],
+      count,
+      timeoutMs: 500,
+    }),
+  )
+  const passed = await Promise.all(attacks)
+  return passed.reduce((sum, each) => sum + each, 0)
+}
+
+const bansOf = (sluice: Sluice) => sluice.ask({ op: 'bans list' })
+
+async function untilBanned(sluice: Sluice): Promise<void> {
+  await eventually('both attackers are banned', async () => (await bansOf(sluice)).length === 2)
+}
+
+/** Waits until an honest connection that began after `sinceMs` (Unix) is open, for each family. */
+async function expectFlowSince(sinceMs: number): Promise<void> {
+  for (const { outcomes } of honest) {
+    const next = await eventually('honest traffic flows', () =>
+      outcomes.find(({ startedAt, ok }) => ok && startedAt > sinceMs),
+    )
+    expect(next.startedAt + next.ms - sinceMs).toBeLessThan(1000)
+  }
+}
+
+/** The kernel's own counters say that every packet has had its verdict. */
+async function expectNoPacketLeft(sluice: Sluice): Promise<void> {
+  await eventually('no packet waits', async () => (await sluice.status()).queues[0]!.waiting === 0)
+  expect((await sluice.status()).queues[0]!.dropped).toBe(0)
+}
+
+async function expectNobodyHarmed(): Promise<void> {
+  for (const client of honest) {
+    await client.close()
+    expect(client.outcomes.filter(({ ok }) => !ok)).toEqual([])
+  }
+}
+
+test('the kernel kills it for its memory: traffic flows, bans hold, and a new start adopts them', async () => {
+  const group = new MemoryGroup()
+  // A million slots, of which the kernel has given none before they are written to.
+  const sluice = await Sluice.start(scene.server, `${POLICY}\nsources: 500000\nmetrics: off\n`)
+  await attack()
+  await untilBanned(sluice)
+  group.add(sluice.process.pid!)
+  group.allowMore(4 << 20)
+  const mac = scene.server.run('cat', '/sys/class/net/eth0/address').trim()
+  scene.server.run('ip', 'route', 'add', '100.64.0.0/10', 'dev', 'eth0')
+  const flood = scene.client.attempt(
+    scratch.path('flood'),
+    'eth0',
+    mac,
+    SERVER[4],
+    'syn',
+    '400000',
+    '5s',
+    '20000',
+  )
+  expect(await sluice.ended).toBe('SIGKILL')
+  await expectFlowSince(Date.now())
+  group.remove()
+  expect(await attack(3)).toBe(0)
+  const successor = await Sluice.start(scene.server, `${POLICY}\nmetrics: off\n`)
+  expect(await bansOf(successor)).toHaveLength(2)
+  expect(await attack(3)).toBe(0)
+  await flood
+  await expectNoPacketLeft(successor)
+  await expectNobodyHarmed()
+})
+
+test('the clock steps by 400 days and back: bans keep their time, and limits go on', async () => {
+  const clock = scratch.path('clock')
+  writeFileSync(clock, '+0')
+  const sluice = await Sluice.start(scene.server, POLICY, {
+    env: {
+      LD_PRELOAD: clockLibrary,
+      FAKETIME_TIMESTAMP_FILE: clock,
+      FAKETIME_NO_CACHE: '1',
+      DONT_FAKE_MONOTONIC: '1',
+    },
+  })
+  await attack()
+  await untilBanned(sluice)
+  const before = await bansOf(sluice)
+  for (const [step, days] of [
+    ['+400d', 400],
+    ['-400d', -400],
+    ['+0', 0],
+  ] as const) {
+    const steppedAt = Date.now()
+    writeFileSync(clock, step)
+    await eventually('it has seen the step', async () => {
+      const [ban] = await bansOf(sluice)
+      return Math.abs((Date.parse(ban!.since) - Date.parse(before[0]!.since)) / 86_400_000 - days) < 1
+    })
+    await expectFlowSince(steppedAt)
+    const after = await bansOf(sluice)
+    for (const [i, { secondsLeft }] of after.entries()) {
+      expect(secondsLeft).toBeLessThanOrEqual(before[i]!.secondsLeft!)
+      expect(secondsLeft).toBeGreaterThan(before[i]!.secondsLeft! - 60)
+    }
+    expect(await attack(3)).toBe(0)
+  }
+  await expectNoPacketLeft(sluice)
+  await expectNobodyHarmed()
+})
+
+test('the source table is full: the oldest are forgotten and counted, an offender is not', async () => {
+  const sluice = await Sluice.start(
+    scene.server,
+    `
+services: {ssh: {ports: [22], limits: {source: {burst: 400, rate: 1/s}}, ban: {strikes: 10, within: 1m}}}
+sources: 1024
+holds: off
+`,
+  )
+  const mac = scene.server.run('cat', '/sys/class/net/eth0/address').trim()
+  scene.server.run('ip', 'route', 'add', '100.64.0.0/10', 'dev', 'eth0')
+  const startedAt = Date.now()
+  const flood = scene.client.attempt(
+    scratch.path('flood'),
+    'eth0',
+    mac,
+    SERVER[4],
+    'syn',
+    '200000',
+    '4s',
+    '5000',
+  )
+  await expectFlowSince(startedAt)
+  await attack(500)
+  await untilBanned(sluice)
+  await flood
+  expect(await sluice.metric('sluice_evictions_total{table="sources"}')).toBeGreaterThan(1000)
+  expect(await sluice.metric('sluice_tracked_entries{table="sources"}')).toBeLessThanOrEqual(2048)
+  await expectNoPacketLeft(sluice)
+  await expectNobodyHarmed()
+})
+
+test('the kernel refuses bans: the sources stay limited, it is counted, and the bans come when it takes them', async () => {
+  const sluice = await Sluice.start(scene.server, POLICY, {
+    // A ban is tried twice at once, and again every two seconds.
+    env: { LD_PRELOAD: faultLibrary, FAULT: 'ban-eio:7' },
+  })
+  const passed = await attack()
+  expect(passed).toBeLessThan(300)
+  await eventually('it is counted', async () => (await sluice.metric('sluice_ban_failures_total')) > 0)
+  const inKernel = () =>
+    FAMILIES.every((family) =>
+      /^\S+ timeout/m.test(scene.server.run('ipset', 'list', `sluice-ban-ssh-${family}`)),
+    )
+  await eventually('the kernel has them', inKernel)
+  expect(sluice.output).toContain('is not in the kernel')
+  expect(await attack(3)).toBe(0)
+  await expectNoPacketLeft(sluice)
+  await expectNobodyHarmed()
+})
+
+test.each([
+  ['recv-enobufs:40', 'enobufs'],
+  ['recv-eintr:40', 'interrupted'],
+  ['recv-eio:40', 'receive_errors'],
+  ['send-enobufs:40', 'verdict_retries'],
+  ['recv-short:40', 'truncated'],
+])('%s on the queue: every packet gets its verdict, and it is counted', async (fault, event) => {
+  const sluice = await Sluice.start(scene.server, POLICY, { env: { LD_PRELOAD: faultLibrary, FAULT: fault } })
+  await expectFlowSince(Date.now())
+  const counter = `sluice_netlink_events_total{event="${event}"}`
+  await eventually('it is counted', async () => (await sluice.metric(counter)) >= 20)
+  await expectFlowSince(Date.now())
+  await expectNoPacketLeft(sluice)
+  await expectNobodyHarmed()
+})

@@ -64,6 +64,10 @@ function explainService({ name, ports, mode, limits, ban, outcome }: Service): s
     const limit = limits[kind]
     lines.push(`  ${kinds[kind].padEnd(12)}  ${limit ? explainLimit(limit) : 'no limit'}`)
   }
+  if (limits.known) {
+    const counts = `${explainLimit(limits.known)}; no other limit counts`
+    lines.push(`  ${'known good'.padEnd(12)}  ${counts}`)
+  }
   const banned =
     ban && `after ${ban.strikes} refusals by the first limit within ${formatDuration(ban.withinMs)}`
   lines.push(`  ${'ban'.padEnd(12)}  ${banned ?? 'never'}`)

@@ -169,6 +169,7 @@ function toService(
       source: toLimit(file.limits.source),
       network: toLimit(file.limits.network),
       total: toLimit(file.limits.total),
+      known: toLimit(file.limits.known),
     },
     ban: file.ban && { strikes: file.ban.strikes, withinMs: file.ban.within },
     outcome: file.outcome === 'none' ? undefined : toOutcomeModel(file.outcome, outcomes[file.outcome]),

@@ -47,6 +47,8 @@ export interface Service {
     readonly source: Limit | undefined
     readonly network: Limit | undefined
     readonly total: Limit | undefined
+    /** In place of `source`, and free of the other two, for sources known good; `undefined`: nobody is. */
+    readonly known?: Limit | undefined
   }
   /** How many refusals within which time make an offender; `undefined`: nobody is banned over this service. */
   readonly ban: { readonly strikes: number; readonly withinMs: number } | undefined

@@ -12,7 +12,7 @@ const SOURCES_PER_THREAD = 1024
 const LIMIT_KINDS = ['source', 'network', 'total'] as const
 type Context = Pick<core.$RefinementCtx, 'issues' | 'addIssue'>
 type LimitSettings = { burst: number; rate: number }
-type LimitsSettings = { [kind in (typeof LIMIT_KINDS)[number]]?: LimitSettings | undefined }
+type LimitsSettings = { [kind in (typeof LIMIT_KINDS)[number] | 'known']?: LimitSettings | undefined }
 type ServiceSettings = { enabled: boolean; ports: PortRange[]; ban?: unknown }
 
 // What two or more settings must be together. These checks also run when another part of their section is
@@ -35,7 +35,21 @@ export function limitsNest(limits: LimitsSettings, context: Context): void {
           `write at least as much as ${inner}.${part}`,
       )
     }
+    knownGetsMore(limits, part, context)
   }
+}
+
+/** Whoever belongs must not be worse off than a stranger. */
+function knownGetsMore({ source, known }: LimitsSettings, part: 'burst' | 'rate', context: Context): void {
+  if (source === undefined || known === undefined) return
+  if (!isSound(context, 'source', part) || !isSound(context, 'known', part)) return
+  if (known[part] >= source[part]) return
+  complain(
+    context,
+    ['known', part],
+    `is smaller than source.${part}, so a source known good would have less than a stranger; ` +
+      `write at least as much as source.${part}`,
+  )
 }
 
 export function serviceCanBan({ ports, ban }: ServiceSettings, context: Context): void {

@@ -41,6 +41,7 @@ const service = section({
     source: limit.optional(),
     network: limit.optional(),
     total: limit.optional(),
+    known: limit.optional(),
   }).superRefine(limitsNest, evenIfWrong()),
   ban: section({
     strikes: value(integer(1, 255)),

@@ -190,7 +190,7 @@ function faultAtPacket(): number | undefined {
   return text === undefined ? undefined : Number(text)
 }
 
-/** Monotonic milliseconds. */
+/** CLOCK_MONOTONIC in milliseconds: the clock of the path threads, which read times that are written here. */
 function now(): number {
-  return performance.now()
+  return Number(process.hrtime.bigint()) / 1e6
 }

@@ -40,6 +40,7 @@ function serviceInWords(service: Service, mode: 'enforce' | 'shadow'): string {
     limitInWords('each source', limits.source),
     limitInWords('each network', limits.network),
     limitInWords('all together', limits.total),
+    limitInWords('each known good source', limits.known),
     ban && `ban after ${ban.strikes} refusals in ${roughDuration(ban.withinMs)}`,
     mode === 'shadow' ? 'shadow mode: nothing is dropped' : undefined,
   ]

@@ -14,6 +14,7 @@ const STOP_PATIENCE_MS = 3000
 export interface PathThreadOptions {
   readonly queue: QueueOptions
   readonly sources: number
+  readonly known: SharedArrayBuffer
   readonly faultAtPacket: number | undefined
   readonly onPromotions: () => void
   readonly onHolds: () => void
@@ -45,7 +46,7 @@ export class PathThread {
   constructor(options: PathThreadOptions) {
     this.#options = options
     this.queue = options.queue.first
-    this.#shared = createSharedState(options.sources)
+    this.#shared = createSharedState(options.sources, options.known)
     this.counters = new PathCounters(this.#shared.counters)
     this.buckets = new BucketReader(this.#shared)
     this.#promotions = new SourceRing(this.#shared.promotions)

@@ -4,6 +4,7 @@ import { shardConstant, shardOf } from '../firewall/shard.ts'
 import type { Prefix } from '../net/prefix.ts'
 import type { SourceReading } from '../path/bucket-reader.ts'
 import type { CompiledPolicy } from '../path/compile.ts'
+import { KnownGood } from '../path/known-good.ts'
 import type { HandedOver } from '../path/source-ring.ts'
 import type { Log } from './log.ts'
 import { PathThread } from './path-thread.ts'
@@ -29,6 +30,8 @@ export interface PathThreadsOptions {
 /** All path threads: `policy.threads` of them, the n-th on queue `policy.queue.first + n`. */
 export class PathThreads {
   readonly all: readonly PathThread[]
+  /** Read by all of them. */
+  readonly known: KnownGood
   restarts = 0
   readonly #options: PathThreadsOptions
   readonly #limit: RestartLimit
@@ -41,10 +44,13 @@ export class PathThreads {
     this.#options = options
     this.#compiled = compiled
     this.#limit = new RestartLimit(RESTARTS_MAX, RESTARTS_WINDOW_MS, now)
+    const known = KnownGood.create()
+    this.known = new KnownGood(known)
     this.all = Array.from({ length: policy.threads }, (_, n) => {
       const thread: PathThread = new PathThread({
         queue: { ...policy.queue, first: policy.queue.first + n, count: 1 },
         sources: Math.ceil(policy.sources / policy.threads),
+        known,
         faultAtPacket,
         onPromotions,
         onHolds,

@@ -1,14 +1,18 @@
 import type { Limit, Policy, Protocol } from '../config/policy.ts'
 import { NO_SERVICE, type ServiceSlots } from './service-slots.ts'
 
-/** Limits of a service, in the order in which the path asks them. */
+/** Limits of a service for strangers, in the order in which the path asks them. */
 export const LIMIT_KINDS = ['source', 'network', 'total'] as const
 export type LimitKind = (typeof LIMIT_KINDS)[number]
 
+/** Limits of a slot in `CompiledPolicy`: those for strangers, and at `KNOWN_LIMIT` the one of known good sources. */
+export const LIMITS_PER_SLOT = LIMIT_KINDS.length + 1
+export const KNOWN_LIMIT = LIMIT_KINDS.length
+
 /**
  * A policy as the path reads it: plain arrays, indexed by service slot, that can be posted to a worker
- * thread. `intervalMs` and `toleranceMs` hold three numbers a slot, one for each limit kind; an interval
- * of 0 means that there is no such limit.
+ * thread. `intervalMs` and `toleranceMs` hold `LIMITS_PER_SLOT` numbers a slot; an interval of 0 means that
+ * there is no such limit.
  */
 export interface CompiledPolicy {
   /** Service slot for each of the 65,536 ports, or `NO_SERVICE`. */
@@ -38,8 +42,8 @@ export function compilePolicy(policy: Policy, slots: ServiceSlots): CompiledPoli
   const compiled: CompiledPolicy = {
     tcpPorts: new Uint8Array(65_536).fill(NO_SERVICE),
     udpPorts: new Uint8Array(65_536).fill(NO_SERVICE),
-    intervalMs: new Float64Array(NO_SERVICE * LIMIT_KINDS.length),
-    toleranceMs: new Float64Array(NO_SERVICE * LIMIT_KINDS.length),
+    intervalMs: new Float64Array(NO_SERVICE * LIMITS_PER_SLOT),
+    toleranceMs: new Float64Array(NO_SERVICE * LIMITS_PER_SLOT),
     isShadow: new Uint8Array(NO_SERVICE + 1),
     strikes: new Uint8Array(NO_SERVICE),
     strikeWindowSeconds: new Float64Array(NO_SERVICE),
@@ -53,8 +57,9 @@ export function compilePolicy(policy: Policy, slots: ServiceSlots): CompiledPoli
       portTable(compiled, protocol).fill(slot, first, last + 1)
     for (const [i, kind] of LIMIT_KINDS.entries()) {
       const share = kind === 'total' ? policy.threads : 1
-      setLimit(compiled, slot * LIMIT_KINDS.length + i, service.limits[kind], share)
+      setLimit(compiled, slot * LIMITS_PER_SLOT + i, service.limits[kind], share)
     }
+    setLimit(compiled, slot * LIMITS_PER_SLOT + KNOWN_LIMIT, service.limits.known, 1)
     compiled.isShadow[slot] = policy.mode === 'shadow' || service.mode === 'shadow' ? 1 : 0
     compiled.strikes[slot] = service.ban?.strikes ?? 0
     compiled.strikeWindowSeconds[slot] = (service.ban?.withinMs ?? 0) / 1000

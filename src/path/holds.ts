@@ -1,4 +1,4 @@
-import type { CompiledPolicy } from './compile.ts'
+import { type CompiledPolicy, KNOWN_LIMIT, LIMITS_PER_SLOT } from './compile.ts'
 import type { PacketView } from './decode.ts'
 import { networkBits } from './limits.ts'
 import { Reason } from './reasons.ts'
@@ -60,9 +60,11 @@ export class Holds {
   /** Takes note that the packet in `view` was refused. */
   refused(view: PacketView, service: number, reason: Reason, policy: CompiledPolicy, nowMs: number): void {
     if (nowMs >= this.#fillingUntilMs || policy.holdFactor === 0) return
-    if (reason !== Reason.sourceLimit && reason !== Reason.networkLimit) return
+    if (reason !== Reason.sourceLimit && reason !== Reason.networkLimit && reason !== Reason.knownLimit)
+      return
     const isNetwork = reason === Reason.networkLimit
-    const intervalMs = policy.intervalMs[service * 3 + (isNetwork ? 1 : 0)]! / policy.holdFactor
+    const limit = isNetwork ? 1 : reason === Reason.knownLimit ? KNOWN_LIMIT : 0
+    const intervalMs = policy.intervalMs[service * LIMITS_PER_SLOT + limit]! / policy.holdFactor
     if (!this.#overflows(view, service, isNetwork, intervalMs, nowMs)) return
     this.#fillingUntilMs = nowMs + RELIEF_MS
     if (this.#ring.push(view, service, prefixLength(view, isNetwork), nowMs)) this.#handedOver++

@@ -1,6 +1,7 @@
 import type { Family } from '../net/prefix.ts'
-import type { CompiledPolicy } from './compile.ts'
+import { type CompiledPolicy, KNOWN_LIMIT, LIMITS_PER_SLOT } from './compile.ts'
 import type { PacketView } from './decode.ts'
+import { Known, type KnownGood } from './known-good.ts'
 import { Reason } from './reasons.ts'
 import type { BucketTable } from './table.ts'
 
@@ -10,6 +11,7 @@ export interface Buckets {
   readonly networks: BucketTable
   /** For each service slot, the time in ms at which the bucket of all strangers is full again. */
   readonly totalFullAtMs: Float64Array
+  readonly known: KnownGood
 }
 
 /**
@@ -20,6 +22,9 @@ export interface Buckets {
  * An attempt takes a token from all three buckets or from none. So a source over its own limit eats
  * nothing of what its network and everybody else share, and a flood that the total refuses leaves no
  * trace in the tables: forged addresses cannot fill them faster than the total lets them in.
+ *
+ * A source that is known good has a bucket for that and no other: what strangers do to network and total
+ * is nothing to it. Its neighbours, who may be itself with another address, are spared the total alone.
  */
 export class Limits {
   /** The slot of the source that `admit` refused by its own limit. */
@@ -30,15 +35,22 @@ export class Limits {
     this.#buckets = buckets
   }
 
-  /** `Reason.withinLimit` with a token taken from each bucket, or the limit that refuses. */
+  /** `Reason.withinLimit` or `knownGood` with a token taken from each bucket, or the limit that refuses. */
   admit(view: PacketView, service: number, policy: CompiledPolicy, nowMs: number): Reason {
-    const { sources, networks, totalFullAtMs } = this.#buckets
+    const { sources, networks, totalFullAtMs, known } = this.#buckets
     const { intervalMs, toleranceMs } = policy
-    const limit = service * 3
+    const limit = service * LIMITS_PER_SLOT
     const tag = bucketTag(service, view.family)
+    const knownInterval = intervalMs[limit + KNOWN_LIMIT]!
     const sourceInterval = intervalMs[limit]!
     const networkInterval = intervalMs[limit + 1]!
-    const totalInterval = intervalMs[limit + 2]!
+    let totalInterval = intervalMs[limit + 2]!
+    const networkLow = networkBits(view)
+    if (knownInterval !== 0) {
+      if (known.source(view, service, nowMs) !== Known.none)
+        return this.#admitKnown(view, tag, limit + KNOWN_LIMIT, policy, nowMs)
+      if (known.network(view, networkLow, service, nowMs) !== Known.none) totalInterval = 0
+    }
 
     let source = -1
     if (sourceInterval !== 0) {
@@ -49,7 +61,6 @@ export class Limits {
       }
     }
 
-    const networkLow = networkBits(view)
     let network = -1
     if (networkInterval !== 0) {
       network = networks.find(view.sourceHigh, networkLow, tag)
@@ -76,12 +87,27 @@ export class Limits {
     }
     return Reason.withinLimit
   }
+
+  /** A bucket apart from the one that the source had as a stranger: what it owed there is forgotten. */
+  #admitKnown(view: PacketView, tag: number, limit: number, policy: CompiledPolicy, nowMs: number): Reason {
+    const { sources } = this.#buckets
+    const interval = policy.intervalMs[limit]!
+    let source = sources.find(view.sourceHigh, view.sourceLow, tag | KNOWN_TAG)
+    if (source < 0) source = sources.insert(view.sourceHigh, view.sourceLow, tag | KNOWN_TAG, nowMs)
+    if (isEmpty(sources.fullAtMs, source, nowMs, interval, policy.toleranceMs[limit]!))
+      return Reason.knownLimit
+    take(sources.fullAtMs, source, nowMs, interval)
+    return Reason.knownGood
+  }
 }
 
 /** What tells apart the buckets of one address: a service slot and a family. */
 export function bucketTag(service: number, family: Family): number {
   return (service << 1) | (family === 6 ? 0x101 : 0x100)
 }
+
+/** Beyond family and service in the tag of a bucket. */
+const KNOWN_TAG = 0x200
 
 /** The low half of the network's key: the first 24 bits of an IPv4 address, bits 32 to 48 of an IPv6 one. */
 export function networkBits(view: Pick<PacketView, 'family' | 'sourceLow'>): number {

@@ -3,6 +3,7 @@ import type { CompiledPolicy } from './compile.ts'
 import { decisionIndex, PathCounters } from './counters.ts'
 import { decode, PacketView } from './decode.ts'
 import { Holds } from './holds.ts'
+import { KnownGood } from './known-good.ts'
 import { Limits } from './limits.ts'
 import { REASONS, Reason, Verdict } from './reasons.ts'
 import { Retransmissions } from './retransmissions.ts'
@@ -43,6 +44,7 @@ export class Pipeline {
       sources: this.#sources,
       networks,
       totalFullAtMs: new Float64Array(shared.totals),
+      known: new KnownGood(shared.known),
     })
     this.#retransmissions = new Retransmissions(shared.seed[2]!)
     this.#promotions = new SourceRing(shared.promotions)
@@ -72,8 +74,9 @@ export class Pipeline {
 
   /**
    * A refusal by the source's own limit is a strike. None is: a retransmission, which is the same attempt;
-   * a refusal by network or total, which strikes the neighbours of the guilty; and UDP, whose address may
-   * be forged.
+   * a refusal by network or total, which strikes the neighbours of the guilty; UDP, whose address may be
+   * forged; and a refusal of a source known good. SYNs may be forged too, and of that source sessions prove
+   * the address all day: a flood in its name would have it banned. It is banned for failed logins.
    */
   #punish(service: number, reason: Reason, nowMs: number): Reason {
     if (service === NO_SERVICE) return reason

@@ -38,6 +38,16 @@ export const REASONS = [
     refuses: true,
     meaning: 'more IPv6 extension headers than any honest host sends',
   },
+  {
+    name: 'known-good',
+    refuses: false,
+    meaning: 'the source is known good, and its bucket had a token left',
+  },
+  {
+    name: 'known-limit',
+    refuses: true,
+    meaning: 'the source is known good, and has used up even its larger bucket; no strike',
+  },
 ] as const
 
 export type ReasonName = (typeof REASONS)[number]['name']
@@ -56,5 +66,7 @@ export const Reason = {
   malformed: 9,
   shortFragment: 10,
   tooManyHeaders: 11,
+  knownGood: 12,
+  knownLimit: 13,
 } as const
 export type Reason = (typeof Reason)[keyof typeof Reason]

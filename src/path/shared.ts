@@ -18,6 +18,8 @@ export interface SharedState {
   readonly counters: SharedArrayBuffer
   readonly promotions: SharedArrayBuffer
   readonly holds: SharedArrayBuffer
+  /** Sources known good: one table for all path threads. */
+  readonly known: SharedArrayBuffer
   /** Two random numbers for the tables and one for the retransmissions. */
   readonly seed: Uint32Array
 }
@@ -25,10 +27,12 @@ export interface SharedState {
 /**
  * Memory for a path thread that tracks `sources` sources: 54 bytes each, and 0.9 MB.
  *
+ * @param known what `KnownGood.create` has made
  * @param seed random, so that nobody can aim at one set of a table; a replay fixes it, to be repeatable.
  */
 export function createSharedState(
   sources: number,
+  known: SharedArrayBuffer,
   seed: Uint32Array = randomFillSync(new Uint32Array(3)),
 ): SharedState {
   return {
@@ -38,6 +42,7 @@ export function createSharedState(
     counters: new SharedArrayBuffer(PathCounters.BYTES),
     promotions: new SharedArrayBuffer(SourceRing.BYTES),
     holds: new SharedArrayBuffer(SourceRing.BYTES),
+    known,
     seed,
   }
 }

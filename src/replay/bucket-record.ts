@@ -21,6 +21,8 @@ export const REFUSING_LIMIT: Partial<Record<ReplayReason, LimitKind>> = {
   'source-limit': 'source',
   'network-limit': 'network',
   'total-limit': 'total',
+  // The bucket of a source known good is its own, too.
+  'known-limit': 'source',
 }
 
 /**
@@ -28,7 +30,7 @@ export const REFUSING_LIMIT: Partial<Record<ReplayReason, LimitKind>> = {
  * of one. Of a source, also what its ban dropped: that is the sender's doing alone.
  */
 const DRAWS: Readonly<Record<LimitKind, ReadonlySet<ReplayReason>>> = {
-  source: new Set(['within-limit', 'source-limit', 'banned']),
+  source: new Set(['within-limit', 'source-limit', 'known-good', 'known-limit', 'banned']),
   network: new Set(['within-limit', 'network-limit']),
   total: new Set(['within-limit', 'total-limit']),
 }
@@ -86,7 +88,7 @@ export class BucketRecord {
     this.attempts++
     if (DRAWS[this.kind].has(reason)) this.#draw(timeMs, elapsedMs)
     const limit = REFUSING_LIMIT[reason]
-    if (reason === 'within-limit') this.accepted++
+    if (reason === 'within-limit' || reason === 'known-good') this.accepted++
     else if (reason === 'retransmission') this.retransmissions++
     else if (reason === 'banned') this.banned++
     else if (limit === this.kind) this.#refuse(timeMs, elapsedMs)

@@ -11,6 +11,7 @@ import { PrefixTable } from '../net/prefix-table.ts'
 import { classify } from '../path/classify.ts'
 import { compilePolicy } from '../path/compile.ts'
 import type { PacketView } from '../path/decode.ts'
+import { KnownGood } from '../path/known-good.ts'
 import { Pipeline } from '../path/pipeline.ts'
 import { REASONS, type ReasonName, VERDICTS, Verdict, type VerdictName } from '../path/reasons.ts'
 import { NO_SERVICE, ServiceSlots } from '../path/service-slots.ts'
@@ -70,7 +71,7 @@ export class Engine {
   constructor(policy: Policy, observers: readonly Observer[]) {
     this.policy = policy
     this.#observers = observers
-    const shared = createSharedState(policy.sources, SEED)
+    const shared = createSharedState(policy.sources, KnownGood.create(SEED), SEED)
     this.pipeline = new Pipeline(compilePolicy({ ...policy, threads: 1 }, this.#slots), shared)
     for (const prefix of [...LOOPBACK, ...policy.allow]) this.#allowed.set(prefix, true)
     this.#banSets = this.#createSets()

@@ -67,7 +67,7 @@ export function keepLimits({ limits }: Service): LimitProposal[] {
   })
 }
 
-/** The limits that `proposals` come to. */
+/** The limits that `proposals` come to. Nobody is known good to them: they are those of strangers. */
 export function limitsOf(proposals: readonly LimitProposal[]): Service['limits'] {
   const limitOf = (kind: LimitKind) => proposals.find((proposal) => proposal.kind === kind)?.limit
   return { source: limitOf('source'), network: limitOf('network'), total: limitOf('total') }

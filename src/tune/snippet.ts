@@ -3,6 +3,7 @@ import { formatDuration, formatPorts, formatRate } from '../config/values.ts'
 import { counted } from '../control/counted.ts'
 import { roughDuration } from '../control/rough-duration.ts'
 import { MARGINS } from './demands.ts'
+import { widened } from './ladders.ts'
 import type { LimitProposal } from './propose.ts'
 import { formatShare } from './share.ts'
 import type { TunedService, Tuning } from './tune.ts'
@@ -34,6 +35,7 @@ function serviceLines({ service, limits, curve }: TunedService): string[] {
     ...(mode === 'shadow' ? ['    mode: shadow'] : []),
     '    limits:',
     ...limits.flatMap((proposal) => limitLine(proposal, curve.covered)),
+    ...knownLine(service.limits.known, limits),
     ...(ban === undefined ? [] : [banLine(ban)]),
   ]
 }
@@ -44,6 +46,15 @@ function limitLine({ kind, limit, basis }: LimitProposal, sources: number): stri
   const why =
     basis === 'measured' ? `at least ${MARGINS[kind]} times what ${whose} needed` : UNMEASURED[basis]
   return [`      ${kind}: ${formatLimit(limit)}  # ${why}`]
+}
+
+/** Not measured: a capture says who comes often, not who belongs. */
+function knownLine(known: Limit | undefined, proposals: readonly LimitProposal[]): string[] {
+  if (known === undefined) return []
+  const source = proposals.find(({ kind }) => kind === 'source')?.limit
+  const limit = source === undefined ? known : widened(known, source, 1)
+  const why = limit === known ? UNMEASURED.kept : 'raised, to be no less than source'
+  return [`      known: ${formatLimit(limit)}  # ${why}`]
 }
 
 const UNMEASURED = {

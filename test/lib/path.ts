@@ -2,6 +2,7 @@ import type { Policy } from '../../src/config/policy.ts'
 import type { PathThreads } from '../../src/control/path-threads.ts'
 import { BucketReader } from '../../src/path/bucket-reader.ts'
 import { compilePolicy } from '../../src/path/compile.ts'
+import { KnownGood } from '../../src/path/known-good.ts'
 import { Pipeline } from '../../src/path/pipeline.ts'
 import { REASONS, VERDICTS } from '../../src/path/reasons.ts'
 import { ServiceSlots } from '../../src/path/service-slots.ts'
@@ -13,6 +14,7 @@ import { type PacketFields, packet } from './packets.ts'
 export class TestPath {
   readonly slots = new ServiceSlots()
   readonly shared
+  readonly known: KnownGood
   readonly pipeline: Pipeline
   readonly promotions: SourceRing
   readonly holds: SourceRing
@@ -20,7 +22,8 @@ export class TestPath {
   #sequence = 0
 
   constructor(policy: Policy) {
-    this.shared = createSharedState(policy.sources)
+    this.shared = createSharedState(policy.sources, KnownGood.create())
+    this.known = new KnownGood(this.shared.known)
     this.pipeline = new Pipeline(compilePolicy(policy, this.slots), this.shared)
     this.promotions = new SourceRing(this.shared.promotions)
     this.holds = new SourceRing(this.shared.holds)

@@ -15,6 +15,7 @@ services:
     limits:
       source: {burst: 20, rate: 4/min}
       total: {burst: 200, rate: 10/s}
+      known: {burst: 50, rate: 60/min}
     ban: {strikes: 5, within: 10m}
   dns:
     ports: [53/udp]
@@ -123,6 +124,7 @@ service ssh: 22/tcp, 2200-2201/tcp
   each source   20 at once, then 4 a minute; at most 24 in a minute, 260 in an hour
   each network  no limit
   all together  200 at once, then 10 a second; at most 800 in a minute, 36,200 in an hour
+  known good    50 at once, then 1 a second; at most 110 in a minute, 3,650 in an hour; no other limit counts
   ban           after 5 refusals by the first limit within 10m
 
 service dns: 53/udp, shadow

@@ -203,7 +203,7 @@ describe('one service', () => {
       `ports: [1], ${LIMITS}`,
       'services.s.ports[0]: 1/tcp is in 1/tcp of service "ok" already; write each port once',
     ],
-    ['ports: [22]', 'services.s.limits: is missing; write a section with source, network, total'],
+    ['ports: [22]', 'services.s.limits: is missing; write a section with source, network, total, known'],
     [
       'ports: [22], limits: {}',
       'services.s.limits: there is no limit; write at least one of source, network, total',
@@ -256,6 +256,18 @@ describe('one service', () => {
     [
       'ports: [22], limits: {network: {burst: 9, rate: 1/s}, total: {burst: 8, rate: 1/s}}',
       'services.s.limits.total.burst: is smaller than network.burst, so one busy source would use up what all its neighbours share; write at least as much as network.burst',
+    ],
+    [
+      'ports: [22], limits: {source: {burst: 9, rate: 1/s}, known: {burst: 8, rate: 1/s}}',
+      'services.s.limits.known.burst: is smaller than source.burst, so a source known good would have less than a stranger; write at least as much as source.burst',
+    ],
+    [
+      'ports: [22], limits: {source: {burst: 9, rate: 1/s}, known: {burst: 9, rate: 59/min}}',
+      'services.s.limits.known.rate: is smaller than source.rate, so a source known good would have less than a stranger; write at least as much as source.rate',
+    ],
+    [
+      'ports: [22], limits: {known: {burst: 9, rate: 1/s}}',
+      'services.s.limits: there is no limit; write at least one of source, network, total',
     ],
     [
       `ports: [22], ${LIMITS}, ban: {within: 1m}`,

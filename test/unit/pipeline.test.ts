@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { formatPrefix } from '../../src/net/prefix.ts'
+import { formatPrefix, parsePrefix } from '../../src/net/prefix.ts'
 import { decisionIndex } from '../../src/path/counters.ts'
+import { Known } from '../../src/path/known-good.ts'
 import { Reason, Verdict } from '../../src/path/reasons.ts'
 import { NO_SERVICE } from '../../src/path/service-slots.ts'
 import { TestPath } from '../lib/path.ts'
@@ -91,6 +92,86 @@ describe('limits', () => {
     path.accepted(5, { from: '198.51.100.1', port: 22 }, START + 3_600_000)
     path.send({ from: '198.51.100.1', port: 22 }, START)
     expect(path.send({ from: '198.51.100.1', port: 22 }, START + 1001)).toBe('accept within-limit')
+  })
+})
+
+describe('a source known good', () => {
+  const [FRIEND, STRANGER] = [
+    { from: '198.51.100.1', port: 22 },
+    { from: '198.51.100.2', port: 22 },
+  ]
+  const UNTIL = START + 3_600_000
+  const limits = {
+    source: perMinute(2, 1),
+    network: perMinute(3, 1),
+    total: perMinute(4, 1),
+    known: perMinute(10, 60),
+  }
+  const strict = (rest = {}) => policy([service('ssh', 22, { limits, ...rest })])
+
+  function pathKnowing(prefix: string, rest = {}) {
+    const path = new TestPath(strict(rest))
+    path.known.set(parsePrefix(prefix), path.slots.slotOf('ssh'), Known.trusted, UNTIL, START)
+    return path
+  }
+
+  test('has a larger bucket of its own', () => {
+    const path = pathKnowing(FRIEND.from)
+    expect(path.accepted(20, FRIEND, START)).toBe(10)
+    expect(path.send(FRIEND, START)).toBe('drop known-limit')
+    expect(path.send(FRIEND, START + 1001)).toBe('accept known-good')
+  })
+
+  test('gets in when strangers have used up network and total, and takes nothing from them', () => {
+    const path = pathKnowing(FRIEND.from)
+    expect(path.accepted(10, FRIEND, START)).toBe(10)
+    expect(path.accepted(2, STRANGER, START)).toBe(2)
+    for (let i = 0; i < 100; i++) path.send({ from: `203.0.${i}.1`, port: 22 }, START)
+    expect(path.send({ from: '192.0.2.1', port: 22 }, START)).toBe('drop total-limit')
+    expect(path.send(FRIEND, START + 2000)).toBe('accept known-good')
+  })
+
+  test('is a stranger when its time is over, and with what it owed as a stranger', () => {
+    const path = new TestPath(strict())
+    path.accepted(2, FRIEND, START)
+    path.known.set(parsePrefix(FRIEND.from), 0, Known.trusted, START + 10_000, START)
+    expect(path.send(FRIEND, START)).toBe('accept known-good')
+    expect(path.send(FRIEND, START + 10_000)).toBe('drop source-limit')
+  })
+
+  test('is not struck: SYNs in its name may be forged, and its sessions would prove them', () => {
+    const path = pathKnowing(FRIEND.from, { ban: { strikes: 1, withinMs: 60_000 } })
+    path.accepted(1000, FRIEND, START)
+    expect(path.promotions.drain()).toEqual([])
+    expect(path.pipeline.counters.strikes[0]).toBe(0)
+  })
+
+  test('in whose name a flood fills the queue is held like others', () => {
+    const path = pathKnowing(FRIEND.from)
+    const fill = () => path.pipeline.holds.beginBatch(64, true, path.pipeline.policy, START)
+    for (let i = 0; i < 1000; i++) fill()
+    path.accepted(1000, FRIEND, START)
+    expect(path.holds.drain().map(({ source }) => formatPrefix(source))).toEqual([FRIEND.from])
+  })
+
+  test('counts for one service only, and not where that has no limit for it', () => {
+    const smtp = service('smtp', 25, { limits: { ...limits, known: undefined } })
+    const path = new TestPath(policy([service('ssh', 22, { limits }), smtp]))
+    for (const name of ['ssh', 'smtp'])
+      path.known.set(parsePrefix(FRIEND.from), path.slots.slotOf(name), Known.trusted, UNTIL, START)
+    path.known.delete(parsePrefix(FRIEND.from), path.slots.slotOf('ssh'))
+    expect(path.accepted(20, FRIEND, START)).toBe(2)
+    expect(path.accepted(20, { ...FRIEND, port: 25 }, START)).toBe(2)
+  })
+
+  test('spares its neighbours the total, and nothing else', () => {
+    const path = pathKnowing('198.51.100.0/24')
+    for (let i = 0; i < 100; i++) path.send({ from: `203.0.${i}.1`, port: 22 }, START)
+    expect(path.send({ from: '192.0.2.1', port: 22 }, START)).toBe('drop total-limit')
+    expect(path.accepted(2, FRIEND, START)).toBe(2)
+    expect(path.send(FRIEND, START)).toBe('drop source-limit')
+    expect(path.send(STRANGER, START)).toBe('accept within-limit')
+    expect(path.send(STRANGER, START)).toBe('drop network-limit')
   })
 })
 

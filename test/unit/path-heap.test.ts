@@ -6,10 +6,13 @@ const PROGRAM = `
   import { TestPath } from './test/lib/path.ts'
   import { policy, service } from './test/lib/policies.ts'
   import { packet } from './test/lib/packets.ts'
+  import { parsePrefix } from './src/net/prefix.ts'
 
   const limit = { burst: 3, ratePerSecond: 1 }
-  const limits = { source: limit, network: { burst: 50, ratePerSecond: 9 }, total: { burst: 9e5, ratePerSecond: 9e5 } }
+  const limits = { source: limit, network: { burst: 50, ratePerSecond: 9 }, total: { burst: 9e5, ratePerSecond: 9e5 }, known: limit }
   const path = new TestPath(policy([service('ssh', 22, { limits, ban: { strikes: 9, withinMs: 1000 } })], { sources: 4096 }))
+  for (const prefix of ['10.0.3.2', '2001:db8:3::/64', '10.0.4.0/24'])
+    path.known.set(parsePrefix(prefix), 0, 1, 1e9, 0)
   const packets = Array.from({ length: 2000 }, (_, i) =>
     packet({ from: i % 2 ? '2001:db8:' + i.toString(16) + '::1' : '10.0.' + (i >> 8) + '.' + (i & 255), port: 22, sequence: i }))
   const run = (count) => {

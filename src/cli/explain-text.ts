@@ -122,6 +122,7 @@ const OBSTACLES: Readonly<Record<NextAttempt['obstacles'][number]['by'], string>
   source: 'source limit',
   network: 'network limit',
   total: 'total limit',
+  known: 'limit of sources known good',
 }
 
 function next({ verdict, obstacles }: NextAttempt): string {

@@ -23,6 +23,7 @@ import type { Log } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { notifyManager } from './notify-manager.ts'
 import { openLog } from './open-log.ts'
+import { pathClockMs } from './path-clock.ts'
 import { PathThreads } from './path-threads.ts'
 import { requireNetAdmin } from './privileges.ts'
 import { judgePromotions } from './promotions.ts'
@@ -120,14 +121,14 @@ async function start(options: Start): Promise<DaemonState> {
       if (state !== undefined && !state.serial.isClosed) carryOutHolds(state)
     }),
     onGivenUp: lifetime.fail,
-    now,
+    now: pathClockMs,
   })
   undo.push('stop the path threads', () => threads.stop())
   lifetime.check()
 
   const sweeper = new ConnectionSweeper(log)
   undo.push('end the deletion of connections', () => sweeper.close())
-  const created = createState({ ...options, slots, threads, sweeper, now })
+  const created = createState({ ...options, slots, threads, sweeper, now: pathClockMs })
   await serveMetrics(created, undo)
   lifetime.check()
   await putFirewallInPlace(created, options)
@@ -188,9 +189,4 @@ function problemsOf({ health, threads }: DaemonState): string[] {
 function faultAtPacket(): number | undefined {
   const text = process.env.SLUICE_FAULT_AT_PACKET
   return text === undefined ? undefined : Number(text)
-}
-
-/** CLOCK_MONOTONIC in milliseconds: the clock of the path threads, which read times that are written here. */
-function now(): number {
-  return Number(process.hrtime.bigint()) / 1e6
 }

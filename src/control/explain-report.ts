@@ -1,5 +1,5 @@
 import type { Mode } from '../config/policy.ts'
-import type { LimitKind } from '../path/compile.ts'
+import type { BucketReading } from '../path/bucket-reader.ts'
 import type { VerdictName } from '../path/reasons.ts'
 import type { AllowRow, BanRow } from './rows.ts'
 
@@ -47,7 +47,7 @@ export interface ServiceExplanation {
 }
 
 export interface BucketExplanation {
-  readonly kind: LimitKind
+  readonly kind: BucketReading['kind']
   readonly burst: number
   readonly ratePerSecond: number
   readonly tokens: number
@@ -64,4 +64,4 @@ export interface NextAttempt {
 }
 
 /** `hold`: the kernel drops all but one of 64 of its packets for a second at a time. */
-export type ObstacleKind = 'ban' | 'hold' | LimitKind
+export type ObstacleKind = 'ban' | 'hold' | BucketReading['kind']

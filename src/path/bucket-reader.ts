@@ -1,14 +1,16 @@
 import type { Prefix } from '../net/prefix.ts'
-import { type CompiledPolicy, LIMIT_KINDS, type LimitKind } from './compile.ts'
+import { type CompiledPolicy, KNOWN_LIMIT, LIMIT_KINDS, LIMITS_PER_SLOT, type LimitKind } from './compile.ts'
 import { PathCounters } from './counters.ts'
-import { bucketTag, networkBits } from './limits.ts'
+import { Known, KnownGood } from './known-good.ts'
+import { bucketTag, KNOWN_TAG, networkBits } from './limits.ts'
 import type { SharedState } from './shared.ts'
 import { sourceKey } from './source-ring.ts'
 import { BucketTable } from './table.ts'
 
 /** A bucket as it is at one moment, in the terms of the policy. */
 export interface BucketReading {
-  readonly kind: LimitKind
+  /** `known`: the source is known good, and this is its only bucket. */
+  readonly kind: LimitKind | 'known'
   readonly burst: number
   readonly ratePerSecond: number
   /** 0 to `burst`, with a fraction. */
@@ -37,37 +39,53 @@ export class BucketReader {
   readonly #sources: BucketTable
   readonly #networks: BucketTable
   readonly #totalFullAtMs: Float64Array
+  readonly #known: KnownGood
 
   constructor(shared: SharedState) {
     const counters = new PathCounters(shared.counters)
     this.#sources = new BucketTable(shared.sources, counters.sources, shared.seed)
     this.#networks = new BucketTable(shared.networks, counters.networks, shared.seed)
     this.#totalFullAtMs = new Float64Array(shared.totals)
+    this.#known = new KnownGood(shared.known)
   }
 
   /** @param source an IPv4 address or an IPv6 /64. @param nowMs CLOCK_MONOTONIC, as the path's. */
   read(source: Prefix, service: number, policy: CompiledPolicy, nowMs: number): SourceReading {
-    const { high, low } = sourceKey(source)
-    const tag = bucketTag(service, source.family)
-    const slot = this.#sources.find(high, low, tag)
-    const networkLow = networkBits({ family: source.family, sourceLow: low })
-    const network = this.#networks.find(high, networkLow, tag)
-    // A bucket that is in no table is full.
-    const fullAtMs = [
-      slot < 0 ? 0 : this.#sources.fullAtMs[slot]!,
-      network < 0 ? 0 : this.#networks.fullAtMs[network]!,
-      this.#totalFullAtMs[service]!,
-    ]
-    const buckets = LIMIT_KINDS.flatMap((kind, i) => {
-      const at = service * LIMIT_KINDS.length + i
-      const intervalMs = policy.intervalMs[at]!
-      return intervalMs === 0
-        ? []
-        : [reading(kind, fullAtMs[i]! - nowMs, intervalMs, policy.toleranceMs[at]!)]
-    })
+    const slot = this.#slotOf(source, service)
     const window = policy.strikeWindowSeconds[service]!
     const strikes = slot < 0 ? { count: 0, leftMs: 0 } : this.#sources.strikesOf(slot, nowMs, window)
+    const buckets = this.#buckets(source, service, policy, nowMs).flatMap(({ kind, limit, fullAtMs }) =>
+      policy.intervalMs[limit]! === 0 ? [] : [reading(kind, fullAtMs, limit, policy, nowMs)],
+    )
     return { buckets, strikes: strikes.count, strikesLeftMs: strikes.leftMs }
+  }
+
+  /** Those that an attempt draws from, as in `Limits.admit`, and each with the index of its limit. */
+  #buckets(source: Prefix, service: number, policy: CompiledPolicy, nowMs: number) {
+    const { high, low } = sourceKey(source)
+    const view = { family: source.family, sourceHigh: high, sourceLow: low }
+    const first = service * LIMITS_PER_SLOT
+    const knownLimit = first + KNOWN_LIMIT
+    const hasKnown = policy.intervalMs[knownLimit]! !== 0
+    if (hasKnown && this.#known.source(view, service, nowMs) !== Known.none) {
+      const fullAtMs = fullAt(this.#sources, this.#slotOf(source, service, KNOWN_TAG))
+      return [{ kind: 'known' as const, limit: knownLimit, fullAtMs }]
+    }
+    const networkLow = networkBits(view)
+    const network = this.#networks.find(high, networkLow, bucketTag(service, source.family))
+    const fullAtMs = [
+      fullAt(this.#sources, this.#slotOf(source, service)),
+      fullAt(this.#networks, network),
+      this.#totalFullAtMs[service]!,
+    ]
+    const isSpared = hasKnown && this.#known.network(view, networkLow, service, nowMs) !== Known.none
+    const kinds = isSpared ? LIMIT_KINDS.filter((kind) => kind !== 'total') : LIMIT_KINDS
+    return kinds.map((kind, i) => ({ kind, limit: first + i, fullAtMs: fullAtMs[i]! }))
+  }
+
+  #slotOf(source: Prefix, service: number, more = 0): number {
+    const { high, low } = sourceKey(source)
+    return this.#sources.find(high, low, bucketTag(service, source.family) | more)
   }
 
   /**
@@ -75,17 +93,31 @@ export class BucketReader {
    * one attempt more or less counts.
    */
   clear(source: Prefix, service: number): void {
-    const { high, low } = sourceKey(source)
-    const slot = this.#sources.find(high, low, bucketTag(service, source.family))
-    if (slot < 0) return
-    this.#sources.fullAtMs[slot] = 0
-    this.#sources.clearStrikes(slot)
+    for (const tag of [0, KNOWN_TAG]) {
+      const slot = this.#slotOf(source, service, tag)
+      if (slot < 0) continue
+      this.#sources.fullAtMs[slot] = 0
+      this.#sources.clearStrikes(slot)
+    }
   }
 }
 
+/** A bucket that is in no table is full. */
+function fullAt({ fullAtMs }: BucketTable, slot: number): number {
+  return slot < 0 ? 0 : fullAtMs[slot]!
+}
+
 /** The GCRA of limits.ts read as a token bucket: each interval of debt is a token that is missing. */
-function reading(kind: LimitKind, aheadMs: number, intervalMs: number, toleranceMs: number): BucketReading {
-  const debtMs = Math.min(Math.max(0, aheadMs), toleranceMs + intervalMs)
+function reading(
+  kind: BucketReading['kind'],
+  fullAtMs: number,
+  limit: number,
+  policy: CompiledPolicy,
+  nowMs: number,
+): BucketReading {
+  const intervalMs = policy.intervalMs[limit]!
+  const toleranceMs = policy.toleranceMs[limit]!
+  const debtMs = Math.min(Math.max(0, fullAtMs - nowMs), toleranceMs + intervalMs)
   const missing = debtMs / intervalMs
   return {
     kind,

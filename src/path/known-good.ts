@@ -6,6 +6,8 @@ import type { PacketView } from './decode.ts'
 export const Known = { none: 0, trusted: 1, resolver: 2 } as const
 export type Known = (typeof Known)[keyof typeof Known]
 
+type Who = Pick<PacketView, 'family' | 'sourceHigh' | 'sourceLow'>
+
 const SETS = 8192
 const WAYS = 8
 /** Version, high and low half of the key, tag, end in whole seconds, kind; two to spare. */
@@ -58,13 +60,13 @@ export class KnownGood {
   }
 
   /** For the path: how the source of `view` is known to a service, by the slot of that. Never a wrong yes. */
-  source(view: PacketView, service: number, nowMs: number): Known {
+  source(view: Who, service: number, nowMs: number): Known {
     if (this.#words[0] === 0) return Known.none
     return this.#find(view.sourceHigh, view.sourceLow, tagOf(service, view.family, false), nowMs)
   }
 
   /** For the path: how the network of the source is known. `networkLow` as from `networkBits`. */
-  network(view: PacketView, networkLow: number, service: number, nowMs: number): Known {
+  network(view: Who, networkLow: number, service: number, nowMs: number): Known {
     if (this.#words[0] === 0) return Known.none
     return this.#find(view.sourceHigh, networkLow, tagOf(service, view.family, true), nowMs)
   }

@@ -106,8 +106,8 @@ export function bucketTag(service: number, family: Family): number {
   return (service << 1) | (family === 6 ? 0x101 : 0x100)
 }
 
-/** Beyond family and service in the tag of a bucket. */
-const KNOWN_TAG = 0x200
+/** Added to the tag of the bucket that a source has while it is known good. */
+export const KNOWN_TAG = 0x200
 
 /** The low half of the network's key: the first 24 bits of an IPv4 address, bits 32 to 48 of an IPv6 one. */
 export function networkBits(view: Pick<PacketView, 'family' | 'sourceLow'>): number {

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { parsePrefix, widen } from '../../src/net/prefix.ts'
 import { BucketReader } from '../../src/path/bucket-reader.ts'
 import { compilePolicy } from '../../src/path/compile.ts'
+import { Known } from '../../src/path/known-good.ts'
 import { TestPath } from '../lib/path.ts'
 import { policy, service } from '../lib/policies.ts'
 
@@ -43,6 +44,20 @@ describe.each(['198.51.100.7', '2001:db8:7:1::7'])('what the path knows of %s', 
       strikes: 0,
       strikesLeftMs: 0,
     })
+  })
+
+  test('a source known good has one bucket, and a look at it is true', () => {
+    const { path } = setUp()
+    const known = { burst: 10, ratePerSecond: 1 }
+    const generous = policy([service('ssh', 22, { limits: { ...LIMITS, known } })])
+    path.swap(generous)
+    path.known.set(source, path.slots.slotOf('ssh'), Known.trusted, START + 60_000, START)
+    path.accepted(4, { from, port: 22 }, START)
+    const reader = new BucketReader(path.shared)
+    const compiled = compilePolicy(generous, path.slots)
+    expect(reader.read(source, path.slots.slotOf('ssh'), compiled, START).buckets).toMatchObject([
+      { kind: 'known', burst: 10, tokens: 6, fullMs: 4000 },
+    ])
   })
 
   test('each attempt takes a token of all three, and they grow back', () => {

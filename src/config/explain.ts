@@ -1,6 +1,6 @@
 import { formatPrefix } from '../net/prefix.ts'
 import { BucketTable } from '../path/table.ts'
-import type { BanPolicy, HoldPolicy, Limit, OutcomeModel, Policy, Service } from './policy.ts'
+import type { BanPolicy, DnsPolicy, HoldPolicy, Limit, OutcomeModel, Policy, Service } from './policy.ts'
 import { formatDuration, formatPorts, grouped } from './values.ts'
 
 /** The whole effective policy, defaults included, as text for people. */
@@ -15,6 +15,7 @@ export function explainPolicy(policy: Policy): string {
     ...policy.services.flatMap((service) => [...explainService(service), '']),
     ...explainBan(policy.ban),
     explainHolds(policy.holds),
+    ...explainDns(policy.dns),
     '',
     `allow list: ${policy.allow.map(formatPrefix).join(', ') || 'empty; only the automatic entries'}`,
     `sources: ${grouped(policy.sources)} at the same time, in a table of ${mebibytes(BucketTable.bytes(policy.sources))}`,
@@ -35,6 +36,7 @@ export function policyAsJson(policy: Policy): object {
     services: policy.services.map((service) => ({ ...service, ports: service.ports.map(formatPorts) })),
     allow: policy.allow.map(formatPrefix),
     holds: policy.holds ?? null,
+    dns: { ...policy.dns, unsolicited: policy.dns.unsolicited ?? null },
     metrics: policy.metrics ?? null,
   }
 }
@@ -107,6 +109,15 @@ function explainHolds(holds: HoldPolicy | undefined): string {
     `holds: while more than ${percent(above)} of a queue wait, whoever is refused more than ${grouped(factor)} times ` +
     'his limit is dropped by the kernel, for a second each time'
   )
+}
+
+function explainDns({ notrack, unsolicited }: DnsPolicy): string[] {
+  const alarm =
+    unsolicited && `are dropped and counted; an alarm from ${describeRate(unsolicited.alarmPerSecond)} on`
+  return [
+    `dns: answers that nobody asked for ${alarm ?? 'pass'}`,
+    `  queries to the DNS service ${notrack ? 'pass conntrack by' : 'are tracked like all else'}`,
+  ]
 }
 
 /** How long the first, second ... ban is, in ms, up to the longest; at most ten. */

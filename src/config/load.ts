@@ -140,6 +140,10 @@ function toPolicy(file: PolicyFile): Policy {
       maxEntries: file.ban.maxEntries,
     },
     holds: file.holds,
+    dns: {
+      notrack: file.dns.notrack,
+      unsolicited: file.dns.unsolicited && { alarmPerSecond: file.dns.unsolicited.alarm },
+    },
     allow: file.allow,
     firewall: { backend: file.firewall.backend, checkMs: file.firewall.check },
     metrics: file.metrics,

@@ -12,6 +12,7 @@ export interface Policy {
   readonly ban: BanPolicy
   /** `undefined`: no source is held. */
   readonly holds: HoldPolicy | undefined
+  readonly dns: DnsPolicy
   readonly allow: readonly Prefix[]
   readonly firewall: { readonly backend: Backend; readonly checkMs: number }
   /** `undefined`: no metrics are served. */
@@ -86,6 +87,18 @@ export interface Limit {
   readonly ratePerSecond: number
 }
 
+export interface DnsPolicy {
+  /** Queries to the DNS service and its answers pass conntrack by. */
+  readonly notrack: boolean
+  /** `undefined`: answers that nobody asked for pass. */
+  readonly unsolicited: UnsolicitedPolicy | undefined
+}
+
+interface UnsolicitedPolicy {
+  /** From so many unsolicited answers a second, over a minute, there is an alarm. */
+  readonly alarmPerSecond: number
+}
+
 export interface HoldPolicy {
   /** Share of the queue's length, 0 to 0.9: a queue is filling when more packets wait. */
   readonly above: number
@@ -106,4 +119,14 @@ export interface BanPolicy {
   readonly jitter: number
   /** Entries of each ban set (ipset `maxelem`), and offenders that are remembered. */
   readonly maxEntries: number
+}
+
+/** The UDP ports of the DNS services: of those that have 53/udp among their ports. */
+export function dnsPorts({ services }: Pick<Policy, 'services'>): PortRange[] {
+  return services.filter(servesDns).flatMap(({ ports }) => ports.filter(({ protocol }) => protocol === 'udp'))
+}
+
+/** Whether 53/udp is among the ports of a service: then what comes there is read as DNS. */
+export function servesDns({ ports }: Pick<Service, 'ports'>): boolean {
+  return ports.some(({ protocol, first, last }) => protocol === 'udp' && first <= 53 && last >= 53)
 }

@@ -1,5 +1,5 @@
 import type { core } from 'zod'
-import type { PortRange } from './policy.ts'
+import { type PortRange, servesDns } from './policy.ts'
 import { formatDuration, formatPorts, grouped } from './values.ts'
 
 /** What an ipset entry's timeout can hold: (UINT_MAX >> 1) / MSEC_PER_SEC, linux/netfilter/ipset/ip_set_timeout.h. */
@@ -150,6 +150,22 @@ export function partsFitTogether(
   if (isSound(context, 'queue', 'first') && file.queue.first > last) {
     const wanted = `each of the ${threads} threads has a queue and the highest number is 65,535; write ${last} or less`
     complain(context, ['queue', 'first'], `${file.queue.first} is too high: ${wanted}`)
+  }
+}
+
+/** What is said of the DNS service must have one that it can be true of. */
+export function dnsFitsServices(
+  file: { services: Record<string, ServiceSettings>; dns: { notrack: boolean } },
+  context: Context,
+): void {
+  if (!isSound(context, 'services') || !isSound(context, 'dns')) return
+  const services = Object.values(file.services).filter((each) => each.enabled && servesDns(each))
+  if (file.dns.notrack && services.length === 0) {
+    complain(
+      context,
+      ['dns', 'notrack'],
+      'no enabled service has port 53/udp; write false, or add that service',
+    )
   }
 }
 

@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { nearest } from './nearest.ts'
 import {
   banCanBeCarriedOut,
+  dnsFitsServices,
   limitsNest,
   outcomesAreApart,
   partsFitTogether,
@@ -96,6 +97,12 @@ export const policyFile = section({
       smtp: outcomeModel(150, 600, 1000, '1h'),
     }),
   ),
+  dns: orEmpty(
+    section({
+      notrack: value(boolean, false),
+      unsolicited: orOff(section({ alarm: value(rate, '10/s') })),
+    }),
+  ),
   queue: orEmpty(
     section({
       first: value(integer(0, 65_535), 9713),
@@ -132,7 +139,9 @@ export const policyFile = section({
       format: value(choice('auto', 'json', 'pretty'), 'auto'),
     }),
   ),
-}).superRefine(partsFitTogether, evenIfWrong())
+})
+  .superRefine(partsFitTogether, evenIfWrong())
+  .superRefine(dnsFitsServices, evenIfWrong())
 
 export type PolicyFile = z.output<typeof policyFile>
 

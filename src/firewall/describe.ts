@@ -1,6 +1,7 @@
 import type { Policy, Protocol } from '../config/policy.ts'
 import type { Iptables } from './iptables.ts'
-import { CHAINS } from './names.ts'
+import { CHAINS, chainsOf } from './names.ts'
+import { firewallRules } from './rules.ts'
 
 /** What `up` put in place, a line each for the chains, the sets and the queues. */
 export function describeFirewall(policy: Policy, tools: readonly Iptables[]): string[] {
@@ -13,11 +14,27 @@ export function describeFirewall(policy: Policy, tools: readonly Iptables[]): st
   const queues = policy.threads > 1 ? `queues ${policy.queue.first} to ${last}` : `queue ${last}`
   const ports = (['tcp', 'udp'] as const).flatMap((protocol) => portsOf(policy, protocol))
   return [
-    `chains  ${CHAINS.raw} in raw, ${CHAINS.mangle} in mangle, first in PREROUTING (${kinds}, ${families})`,
+    `chains  ${chainsInWords(policy)} (${kinds}, ${families})`,
     `sets    sluice-allow-${suffix}, sluice-ban-{${['all', ...services].join(',')}}-${suffix}${held}`,
     `queue   ${ports.join(', ')} -> ${queues}`,
     ...(tools.some(({ family }) => family === 6) ? [] : ['IPv6    none in this kernel: IPv4 only']),
   ]
+}
+
+/** `SLUICE-BAN in raw, SLUICE in mangle, first in PREROUTING`, and the same of OUTPUT where there are any. */
+function chainsInWords(policy: Policy): string {
+  const rules = firewallRules(policy, 4, 1)
+  const used = chainsOf()
+    .filter((chain) => rules[chain].length > 0)
+    .map((chain) => CHAINS[chain])
+  return (['PREROUTING', 'OUTPUT'] as const)
+    .map((hook) => used.filter((each) => each.hook === hook))
+    .filter((chains) => chains.length > 0)
+    .map(
+      (chains) =>
+        `${chains.map(({ name, table }) => `${name} in ${table}`).join(', ')}, first in ${chains[0]?.hook}`,
+    )
+    .join('; ')
 }
 
 function portsOf(policy: Policy, protocol: Protocol): string[] {

@@ -3,7 +3,7 @@ import type { Prefix } from '../net/prefix.ts'
 import { formatPrefix } from '../net/prefix.ts'
 import { describeFirewall } from './describe.ts'
 import { findIptables, findIptablesInUse, type Iptables, readLive, replaceRules } from './iptables.ts'
-import { allowSetName, TABLES } from './names.ts'
+import { allowSetName, chainsOf } from './names.ts'
 import { RuleCounters } from './rule-counters.ts'
 import { type FamilyRules, firewallRules } from './rules.ts'
 import { discardSets, ensureSets, ownSets, setAllowedSources, setSizes } from './sets.ts'
@@ -200,6 +200,6 @@ export class Firewall {
  */
 async function asPrinted(tool: Iptables, written: FamilyRules): Promise<Place> {
   const printed = rulesOf(await readLive(tool))
-  const isWhole = TABLES.every((table) => printed[table]?.length === written[table].length)
+  const isWhole = chainsOf().every((chain) => (printed[chain]?.length ?? 0) === written[chain].length)
   return { tool, expected: isWhole ? { ...written, ...printed } : written }
 }

@@ -3,7 +3,7 @@ import type { Backend } from '../config/policy.ts'
 import { EXIT, Failure } from '../failure.ts'
 import type { Family } from '../net/prefix.ts'
 import { explainFailure } from './explain-failure.ts'
-import { TABLES } from './names.ts'
+import { TABLES, type Table } from './names.ts'
 import type { FamilyRules } from './rules.ts'
 import { runTool, ToolError } from './run-tool.ts'
 import { type LiveFamily, parseSave, restoreInput, rulesOf } from './tables.ts'
@@ -59,12 +59,9 @@ export async function findIptablesInUse(): Promise<Iptables[]> {
 
 /** @throws Failure, as `explainFailure` words it. */
 export async function readLive(tool: Iptables): Promise<LiveFamily> {
-  const [raw, mangle] = await Promise.all(
-    TABLES.map(async (table) =>
-      parseSave(table, await explained(tool, `${tool.command}-save`, ['-c', '-t', table])),
-    ),
-  )
-  return { raw: raw!, mangle: mangle! }
+  const save = (table: Table) => explained(tool, `${tool.command}-save`, ['-c', '-t', table])
+  const [raw, mangle] = await Promise.all([save('raw'), save('mangle')])
+  return parseSave({ raw, mangle })
 }
 
 const ATTEMPTS = 3

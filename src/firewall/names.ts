@@ -5,14 +5,36 @@ export type Table = 'raw' | 'mangle'
 
 export const TABLES: readonly Table[] = ['raw', 'mangle']
 
-/** Our only chain in each table, jumped to from PREROUTING. */
-export const CHAINS: Readonly<Record<Table, string>> = { raw: 'SLUICE-BAN', mangle: 'SLUICE' }
+/** A chain of ours by what comes through it. */
+export type Chain = 'raw' | 'mangle' | 'rawOutput' | 'mangleOutput'
+
+interface Place {
+  readonly table: Table
+  readonly name: string
+  /** The built-in chain that jumps to it, first of all. */
+  readonly hook: 'PREROUTING' | 'OUTPUT'
+}
+
+/** Each is there only while it has rules. */
+export const CHAINS: Readonly<Record<Chain, Place>> = {
+  raw: { table: 'raw', name: 'SLUICE-BAN', hook: 'PREROUTING' },
+  rawOutput: { table: 'raw', name: 'SLUICE-OUT', hook: 'OUTPUT' },
+  mangle: { table: 'mangle', name: 'SLUICE', hook: 'PREROUTING' },
+  mangleOutput: { table: 'mangle', name: 'SLUICE-OUT', hook: 'OUTPUT' },
+}
+
+const CHAIN_NAMES = Object.keys(CHAINS) as Chain[]
+
+/** Our chains, of `table` alone if one is given. */
+export function chainsOf(table?: Table): Chain[] {
+  return CHAIN_NAMES.filter((chain) => table === undefined || CHAINS[chain].table === table)
+}
 
 const ALLOW = 'sluice-allow-'
 const BAN = 'sluice-ban-'
 const HOLD = 'sluice-hold-'
 
-/** The set of sources that both chains let through untouched. */
+/** The set of sources that the chains of what comes in let through untouched. */
 export function allowSetName(family: Family): string {
   return `${ALLOW}${family}`
 }

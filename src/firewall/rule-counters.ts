@@ -37,7 +37,8 @@ export class RuleCounters {
 
 function packetsByQueue(live: LiveFamily): Map<number, number> {
   const result = new Map<number, number>()
-  for (const { text, packets } of live.mangle.rules ?? []) {
+  const rules = [...(live.mangle.rules ?? []), ...(live.mangleOutput.rules ?? [])]
+  for (const { text, packets } of rules) {
     const queue = /-j NFQUEUE --queue-num (\d+)/.exec(text)?.[1]
     if (queue !== undefined) add(result, Number(queue), packets)
   }

@@ -1,13 +1,14 @@
-import type { Policy, PortRange, Protocol } from '../config/policy.ts'
+import { dnsPorts, type Policy, type PortRange, type Protocol } from '../config/policy.ts'
 import type { Family } from '../net/prefix.ts'
-import { allowSetName, banSetName, holdSetName, type Table } from './names.ts'
+import { allowSetName, banSetName, type Chain, holdSetName } from './names.ts'
 import { shardBytecode } from './shard.ts'
 
 /**
- * The rules of our chain in each table, in order, each as iptables-save prints it behind `-A CHAIN `:
- * iptables-nft and iptables-legacy both print exactly this text back (a kernel test holds them to it).
+ * The rules of each of our chains, in order, each as iptables-save prints it behind `-A CHAIN `: iptables-nft
+ * and iptables-legacy both print exactly this text back (a kernel test holds them to it). A chain without
+ * rules is not there.
  */
-export type FamilyRules = Readonly<Record<Table, readonly string[]>>
+export type FamilyRules = Readonly<Record<Chain, readonly string[]>>
 
 /** What the multiport match takes in one rule (XT_MULTI_PORTS); a range counts twice. */
 const MULTIPORT_SLOTS = 15
@@ -19,8 +20,10 @@ const MULTIPORT_SLOTS = 15
 export function firewallRules(policy: Policy, family: Family, shardConstant: number): FamilyRules {
   const allowed = `-m set --match-set ${allowSetName(family)} src -j RETURN`
   return {
-    raw: [allowed, ...banRules(policy, family), ...holdRules(policy, family)],
+    raw: [...untracked(policy, 'dports'), allowed, ...banRules(policy, family), ...holdRules(policy, family)],
+    rawOutput: untracked(policy, 'sports'),
     mangle: [allowed, ...queueRules(policy, family, shardConstant)],
+    mangleOutput: [],
   }
 }
 
@@ -52,17 +55,32 @@ function holdRules(policy: Policy, family: Family): string[] {
   )
 }
 
+/**
+ * With `dns.notrack` the queries that come to our DNS service, and its answers, cost no connection entry. The
+ * host's own queries and the answers to them are tracked as ever: by that they are told from unsolicited ones.
+ */
+function untracked(policy: Policy, side: 'dports' | 'sports'): string[] {
+  if (!policy.dns.notrack) return []
+  return chunks(dnsPorts(policy)).map(
+    (chunk) => `-p udp -m multiport --${side} ${chunk.join(',')} -j CT --notrack`,
+  )
+}
+
 function queueRules(policy: Policy, family: Family, shardConstant: number): string[] {
   const matches = portMatches(policy.services.flatMap((service) => service.ports))
-  const queues = matches.flatMap(({ protocol, match }) => {
-    const packets = protocol === 'tcp' ? match.replace('-p tcp', NEW_CONNECTION) : match
-    return Array.from({ length: policy.threads }, (_, thread) => {
+  const toServices = matches.map(({ protocol, match }) =>
+    protocol === 'tcp' ? match.replace('-p tcp', NEW_CONNECTION) : match,
+  )
+  const queued = [...toServices, ...(policy.dns.unsolicited === undefined ? [] : [UNSOLICITED])]
+  const queues = queued.flatMap((packets) =>
+    Array.from({ length: policy.threads }, (_, thread) => {
       const shard = `-m bpf --bytecode "${shardBytecode(family, shardConstant, thread, policy.threads)}"`
       const selected = policy.threads > 1 ? `${packets} ${shard}` : packets
       return `${selected} -j NFQUEUE --queue-num ${policy.queue.first + thread} --queue-bypass`
-    })
-  })
-  return matches.some(({ protocol }) => protocol === 'tcp') ? queues : [TRACK, ...queues]
+    }),
+  )
+  const hasUdp = matches.some(({ protocol }) => protocol === 'udp')
+  return hasUdp ? [ANSWER, ...queues] : queues
 }
 
 /** SYN set and ACK clear: a SYN with ECN bits counts too. */
@@ -71,14 +89,18 @@ const SYN = '-p tcp -m tcp --tcp-flags SYN,ACK SYN'
 /** UNTRACKED is there for hosts that exempt a port from conntrack. */
 const NEW_CONNECTION = `${SYN} -m conntrack --ctstate NEW,UNTRACKED`
 
+/**
+ * An answer to what this host has asked itself passes, also where it has asked from the port of a service, as
+ * old resolvers do. The rule asks for conntrack besides: while it tracks, the kernel reassembles fragments
+ * before our rules see them, so that nobody hides his ports in a second fragment. (So do the rules for TCP.)
+ */
+const ANSWER = '-p udp -m udp --sport 53 -m conntrack --ctstate ESTABLISHED --ctdir REPLY -j RETURN'
+
+/** An answer that nobody asked for: what a reflector sends to the victim in whose name it was asked. */
+const UNSOLICITED = '-p udp -m udp --sport 53 -m conntrack --ctstate NEW'
+
 /** One packet in 64 still comes to the queue: it shows the path that the flood goes on. */
 const ALL_BUT_A_SAMPLE = '-m statistic --mode nth ! --every 64 --packet 0'
-
-/**
- * Does nothing but ask for conntrack: while it tracks, the kernel reassembles fragments before our rules
- * see them, so that nobody hides his ports in a second fragment. Where TCP is queued, those rules ask.
- */
-const TRACK = '-p udp -m conntrack --ctstate NEW'
 
 /** Matches that cover `ports`: by protocol, as few as multiport allows. */
 function portMatches(ports: readonly PortRange[]): { protocol: Protocol; match: string }[] {

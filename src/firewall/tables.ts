@@ -1,13 +1,13 @@
-import { CHAINS, TABLES, type Table } from './names.ts'
+import { CHAINS, type Chain, chainsOf, TABLES, type Table } from './names.ts'
 import type { FamilyRules } from './rules.ts'
 
-/** What iptables-save shows of us in one table. */
-export interface LiveTable {
-  /** The rules of our chain; `undefined`: there is no such chain. */
+/** What iptables-save shows of one chain of ours. */
+interface LiveChain {
+  /** Its rules; `undefined`: there is no such chain. */
   readonly rules: readonly LiveRule[] | undefined
-  /** Rules of other chains that lead into ours, as `CHAIN REST`. */
+  /** Rules of other chains that lead into it, as `CHAIN REST`. */
   readonly jumps: readonly string[]
-  /** Whether the first rule of PREROUTING is the jump. */
+  /** Whether the jump is the first rule of the built-in chain that it belongs to. */
   readonly jumpIsFirst: boolean
 }
 
@@ -17,44 +17,62 @@ interface LiveRule {
   readonly packets: number
 }
 
-export type LiveFamily = Readonly<Record<Table, LiveTable>>
+export type LiveFamily = Readonly<Record<Chain, LiveChain>>
 
-/** Reads the output of `iptables-save -c -t TABLE`. */
-export function parseSave(table: Table, output: string): LiveTable {
-  const own = CHAINS[table]
-  const leadsToUs = new RegExp(` -[jg] ${own}$`)
+const ABSENT: LiveChain = { rules: undefined, jumps: [], jumpIsFirst: false }
+
+/** A host that has nothing of ours yet. */
+export const NOTHING_LIVE: LiveFamily = {
+  raw: ABSENT,
+  rawOutput: ABSENT,
+  mangle: ABSENT,
+  mangleOutput: ABSENT,
+}
+
+/** Reads what `iptables-save -c -t TABLE` has printed of each table. */
+export function parseSave(outputs: Partial<Record<Table, string>>): LiveFamily {
+  const live = TABLES.map((table) => parseTable(table, outputs[table] ?? ''))
+  return Object.assign({ ...NOTHING_LIVE }, ...live)
+}
+
+function parseTable(table: Table, output: string): Partial<LiveFamily> {
   const lines = output.split('\n')
   const rules = lines.flatMap((line) => {
     const [, packets, chain, text] = /^\[(\d+):\d+\] -A (\S+) ?(.*)$/.exec(line) ?? []
     return chain === undefined || text === undefined ? [] : [{ chain, text, packets: Number(packets) }]
   })
-  return {
-    rules: lines.some((line) => line.startsWith(`:${own} `))
-      ? rules.filter(({ chain }) => chain === own).map(({ text, packets }) => ({ text, packets }))
-      : undefined,
-    jumps: rules
-      .filter(({ chain, text }) => chain !== own && leadsToUs.test(` ${text}`))
-      .map(({ chain, text }) => `${chain} ${text}`),
-    jumpIsFirst: rules.find(({ chain }) => chain === 'PREROUTING')?.text === `-j ${own}`,
+  const live = (each: Chain): LiveChain => {
+    const { name: own, hook } = CHAINS[each]
+    const leadsToUs = new RegExp(` -[jg] ${own}$`)
+    return {
+      rules: lines.some((line) => line.startsWith(`:${own} `))
+        ? rules.filter(({ chain }) => chain === own).map(({ text, packets }) => ({ text, packets }))
+        : undefined,
+      jumps: rules
+        .filter(({ chain, text }) => chain !== own && leadsToUs.test(` ${text}`))
+        .map(({ chain, text }) => `${chain} ${text}`),
+      jumpIsFirst: rules.find(({ chain }) => chain === hook)?.text === `-j ${own}`,
+    }
   }
+  return Object.fromEntries(chainsOf(table).map((chain) => [chain, live(chain)]))
 }
 
 /**
- * Input for `iptables-restore --noflush` that turns `live` into `wanted`: in a table that `wanted` names,
- * our chain with exactly those rules and one jump to it, the first of PREROUTING; in the others nothing of
- * ours. Both back ends commit each table at once, so no packet ever meets half of it.
+ * Input for `iptables-restore --noflush` that turns `live` into `wanted`: each of our chains that has rules in
+ * `wanted` with exactly those and one jump to it, the first of its built-in chain; of the others nothing.
+ * Both back ends commit each table at once, so no packet ever meets half of it.
  */
 export function restoreInput(live: LiveFamily, wanted: Partial<FamilyRules>): string {
   return TABLES.map((table) => {
-    const lines = tableLines(table, live[table], wanted[table])
+    const lines = chainsOf(table).flatMap((chain) => chainLines(chain, live[chain], wanted[chain] ?? []))
     return [`*${table}`, ...lines, 'COMMIT', ''].join('\n')
   }).join('')
 }
 
-function tableLines(table: Table, live: LiveTable, wanted: readonly string[] | undefined): string[] {
-  const own = CHAINS[table]
+function chainLines(chain: Chain, live: LiveChain, wanted: readonly string[]): string[] {
+  const { name: own, hook } = CHAINS[chain]
   const deletions = live.jumps.map((jump) => `-D ${jump}`)
-  if (wanted === undefined) {
+  if (wanted.length === 0) {
     return live.rules === undefined ? deletions : [...deletions, `-F ${own}`, `-X ${own}`]
   }
   return [
@@ -62,32 +80,29 @@ function tableLines(table: Table, live: LiveTable, wanted: readonly string[] | u
     `:${own} - [0:0]`,
     ...deletions,
     ...wanted.map((rule) => `-A ${own} ${rule}`),
-    `-I PREROUTING 1 -j ${own}`,
+    `-I ${hook} 1 -j ${own}`,
   ]
-}
-
-/** A host that has nothing of ours yet. */
-export const NOTHING_LIVE: LiveFamily = {
-  raw: { rules: undefined, jumps: [], jumpIsFirst: false },
-  mangle: { rules: undefined, jumps: [], jumpIsFirst: false },
 }
 
 /** The rules that are live, for putting them back. */
 export function rulesOf(live: LiveFamily): Partial<FamilyRules> {
-  const present = TABLES.flatMap((table) => {
-    const rules = live[table].rules
-    return rules === undefined ? [] : [[table, rules.map(({ text }) => text)]]
+  const present = chainsOf().flatMap((chain) => {
+    const rules = live[chain].rules
+    return rules === undefined ? [] : [[chain, rules.map(({ text }) => text)]]
   })
   return Object.fromEntries(present)
 }
 
 /** What differs between `live` and what should be there, in words; empty when all is in place. */
 export function damage(live: LiveFamily, expected: FamilyRules): string[] {
-  return TABLES.flatMap((table) => tableDamage(table, live[table], expected[table]))
+  return chainsOf().flatMap((chain) => chainDamage(chain, live[chain], expected[chain]))
 }
 
-function tableDamage(table: Table, live: LiveTable, expected: readonly string[]): string[] {
-  const own = CHAINS[table]
+function chainDamage(chain: Chain, live: LiveChain, expected: readonly string[]): string[] {
+  const { table, name: own, hook } = CHAINS[chain]
+  if (expected.length === 0) {
+    return live.rules === undefined ? [] : [`chain ${own} is in ${table}, where nothing asks for it`]
+  }
   if (live.rules === undefined) return [`chain ${own} is missing in ${table}`]
   const problems = []
   if (live.rules.length === 0) problems.push(`chain ${own} in ${table} is empty`)
@@ -96,7 +111,7 @@ function tableDamage(table: Table, live: LiveTable, expected: readonly string[])
   }
   if (live.jumps.length === 0) problems.push(`nothing jumps to chain ${own} in ${table}`)
   else if (!live.jumpIsFirst)
-    problems.push(`the jump to chain ${own} is not the first rule of ${table} PREROUTING`)
+    problems.push(`the jump to chain ${own} is not the first rule of ${table} ${hook}`)
   else if (live.jumps.length > 1) problems.push(`more than one rule jumps to chain ${own} in ${table}`)
   return problems
 }

@@ -1,6 +1,6 @@
 import { EXIT, Failure } from '../failure.ts'
 import { findIptablesInUse, type Iptables, readLive, replaceRules } from './iptables.ts'
-import { CHAINS, isBanSet, TABLES } from './names.ts'
+import { CHAINS, chainsOf, isBanSet } from './names.ts'
 import { destroySets, setSizes } from './sets.ts'
 import type { LiveFamily } from './tables.ts'
 
@@ -39,7 +39,7 @@ export async function removeRules(tools: readonly Iptables[]): Promise<string[]>
 }
 
 function foundIn(live: LiveFamily): string[] {
-  return TABLES.filter((table) => live[table].rules !== undefined || live[table].jumps.length > 0).map(
-    (table) => CHAINS[table],
-  )
+  return chainsOf()
+    .filter((chain) => live[chain].rules !== undefined || live[chain].jumps.length > 0)
+    .map((chain) => CHAINS[chain].name)
 }

@@ -57,7 +57,7 @@ describe.each(['nft', 'legacy'])('with iptables-%s', (backend) => {
   /** Packets that the rule of the ban set has dropped. */
   function dropped(service: string, family: Family): number {
     const command = `${family === 4 ? 'iptables' : 'ip6tables'}-${backend}-save`
-    const { rules = [] } = parseSave('raw', scene.server.run(command, '-c', '-t', 'raw'))
+    const { rules = [] } = parseSave({ raw: scene.server.run(command, '-c', '-t', 'raw') }).raw
     return rules.find(({ text }) => text.includes(`sluice-ban-${service}-${family} `))!.packets
   }
 

@@ -31,6 +31,7 @@ export function policy(services: readonly Service[], changes: Partial<Policy> = 
       maxEntries: 65_536,
     },
     holds: { above: 0.25, factor: 20 },
+    dns: { notrack: false, unsolicited: undefined },
     allow: [],
     firewall: { backend: 'auto', checkMs: 2000 },
     metrics: undefined,

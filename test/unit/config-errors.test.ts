@@ -26,7 +26,7 @@ const OK = 'services: {ok: {ports: [1], limits: {source: {burst: 1, rate: 1/s}}}
 const LIMITS = 'limits: {source: {burst: 1, rate: 1/s}}'
 
 const KEYS =
-  'mode, threads, sources, services, allow, ban, holds, outcomes, queue, firewall, metrics, control, log'
+  'mode, threads, sources, services, allow, ban, holds, outcomes, dns, queue, firewall, metrics, control, log'
 const DURATIONS = 'such as 90s, 10m, 2h, 30d or 4w'
 const RATES = 'write a rate such as 5/s, 10/min, 100/h or 1/d, at least 1/d and at most 1,000,000/s'
 const PORTS = 'write ports from 1 to 65535, such as 22, 53/udp or 8000-8010/tcp'
@@ -133,6 +133,14 @@ describe('one setting', () => {
     [
       'firewall: {check: 1h}',
       `2:19: firewall.check: "1h" is not allowed; write a duration from 100ms to 1m, ${DURATIONS}`,
+    ],
+    [
+      'dns: {notrack: true}',
+      '2:7: dns.notrack: no enabled service has port 53/udp; write false, or add that service',
+    ],
+    [
+      'dns: {unsolicited: {alarm: 0/s}}',
+      '2:28: dns.unsolicited.alarm: "0/s" is not allowed; write a rate such as 5/s, 10/min, 100/h or 1/d, at least 1/d and at most 1,000,000/s',
     ],
     ['holds: on', '2:8: holds: "on" is not allowed; write a section with above, factor'],
     ['holds: {above: 25%}', '2:16: holds.above: "25%" is not allowed; write a number from 0 to 0.9'],

@@ -4,6 +4,7 @@ import { firewallRules } from '../../src/firewall/rules.ts'
 import { policy, service } from '../lib/policies.ts'
 
 const CONSTANT = 2_654_435_769
+const ANSWER = '-p udp -m udp --sport 53 -m conntrack --ctstate ESTABLISHED --ctdir REPLY -j RETURN'
 
 function tcp(first: number, last = first): PortRange {
   return { protocol: 'tcp', first, last }
@@ -44,6 +45,7 @@ describe('rules', () => {
   test('new TCP connections and every UDP datagram are queued, behind the allow set', () => {
     expect(firewallRules(policy([service('ssh', 22), dns]), 6, CONSTANT).mangle).toEqual([
       '-m set --match-set sluice-allow-6 src -j RETURN',
+      ANSWER,
       '-p tcp -m tcp --tcp-flags SYN,ACK SYN -m conntrack --ctstate NEW,UNTRACKED -m multiport --dports 22,53 -j NFQUEUE --queue-num 9713 --queue-bypass',
       '-p udp -m multiport --dports 53 -j NFQUEUE --queue-num 9713 --queue-bypass',
     ])
@@ -51,8 +53,34 @@ describe('rules', () => {
 
   test('a policy without TCP still asks for conntrack, which reassembles fragments', () => {
     const { mangle } = firewallRules(policy([service('dns', 53, { ports: [udp(53)] })]), 4, CONSTANT)
-    expect(mangle.filter((rule) => rule.includes('conntrack'))).toEqual(['-p udp -m conntrack --ctstate NEW'])
+    expect(mangle.filter((rule) => rule.includes('conntrack'))).toEqual([ANSWER])
     expect(mangle.at(-1)).toContain('-j NFQUEUE')
+  })
+
+  test('unsolicited answers are queued behind what goes to services, by thread', () => {
+    const unsolicited = { notrack: false, unsolicited: { alarmPerSecond: 10 } }
+    const { mangle } = firewallRules(policy([service('ssh', 22)], { dns: unsolicited }), 4, CONSTANT)
+    expect(mangle.at(-1)).toBe(
+      '-p udp -m udp --sport 53 -m conntrack --ctstate NEW -j NFQUEUE --queue-num 9713 --queue-bypass',
+    )
+    const two = firewallRules(policy([dns], { dns: unsolicited, threads: 2 }), 4, CONSTANT).mangle.slice(-2)
+    expect(two.map((rule) => /ctstate NEW -m bpf .* --queue-num (\d+)/.exec(rule)?.[1])).toEqual([
+      '9713',
+      '9714',
+    ])
+  })
+
+  test('notrack: queries and answers of the DNS service only, before anything else asks for a connection', () => {
+    const web = service('web', 443, { ports: [udp(443)] })
+    const odd = service('dns', 53, { ports: [udp(53), tcp(53), udp(5300, 5301)] })
+    const changes = { dns: { notrack: true, unsolicited: undefined } }
+    const rules = firewallRules(policy([web, odd], changes), 6, CONSTANT)
+    expect(rules.raw.slice(0, 2)).toEqual([
+      '-p udp -m multiport --dports 53,5300:5301 -j CT --notrack',
+      '-m set --match-set sluice-allow-6 src -j RETURN',
+    ])
+    expect(rules.rawOutput).toEqual(['-p udp -m multiport --sports 53,5300:5301 -j CT --notrack'])
+    expect(firewallRules(policy([web, odd]), 6, CONSTANT).rawOutput).toEqual([])
   })
 
   test('NFQUEUE rules are the last: with nobody listening, the rest of the chain is skipped', () => {

@@ -10,6 +10,8 @@
         'native/nfqueue.cc',
         'native/notify.cc',
         'native/packet.cc',
+        'native/reply-sender.cc',
+        'native/reply.cc',
       ],
       # Headers of others are system headers: our warnings are about our code.
       'cflags_cc': [

@@ -58,8 +58,8 @@ Napi::Function PacketQueue::Define(Napi::Env env) {
   return DefineClass(
       env, "PacketQueue",
       {InstanceAccessor<&PacketQueue::GetSlab>("slab"), InstanceMethod<&PacketQueue::Open>("open"),
-       InstanceMethod<&PacketQueue::Bind>("bind"), InstanceMethod<&PacketQueue::Start>("start"),
-       InstanceMethod<&PacketQueue::Close>("close")});
+       InstanceMethod<&PacketQueue::Bind>("bind"), InstanceMethod<&PacketQueue::OpenReplies>("openReplies"),
+       InstanceMethod<&PacketQueue::Start>("start"), InstanceMethod<&PacketQueue::Close>("close")});
 }
 
 PacketQueue::PacketQueue(const Napi::CallbackInfo& info)
@@ -147,6 +147,10 @@ int PacketQueue::Configure(nlmsghdr* request) {
   return batch.answered ? batch.answer : ENOBUFS;
 }
 
+Napi::Value PacketQueue::OpenReplies(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), replies_.Open(NumberOf(info[0])));
+}
+
 Napi::Value PacketQueue::Start(const Napi::CallbackInfo& info) {
   if (!info[0].IsFunction() || poller_ != nullptr) return Napi::Number::New(info.Env(), EINVAL);
   on_batch_ = Napi::Persistent(info[0].As<Napi::Function>());
@@ -232,6 +236,8 @@ void PacketQueue::Deliver(Batch* batch) {
   // Without an exception, a failure means that the thread is ending.
   if (status == napi_pending_exception) napi_get_and_clear_last_exception(env, &exception);
   SendVerdicts(batch->count);
+  if (std::find(slab_->verdicts, slab_->verdicts + batch->count, kSlip) != slab_->verdicts + batch->count)
+    replies_.SendAnswers(slab_, batch->count);
   slab_->previous_us = (NowMs() - slab_->now_ms) * 1e3;
   batch->count = 0;
   failed_ = status != napi_ok;
@@ -253,7 +259,9 @@ void PacketQueue::SendVerdicts(uint32_t count) {
 void PacketQueue::PutVerdicts(BoundQueue* queue, uint32_t count) {
   const auto word = [&](uint32_t i, PacketWord word) { return slab_->packets[i * kPacketWords + word]; };
   const auto is_ours = [&](uint32_t i) { return word(i, kQueue) == queue->number; };
-  const auto is_accepted = [&](uint32_t i) { return slab_->verdicts[i] != NF_DROP; };
+  const auto is_accepted = [&](uint32_t i) {
+    return slab_->verdicts[i] != NF_DROP && slab_->verdicts[i] != kSlip;
+  };
 
   uint32_t total = 0, accepted = 0, last_id = 0;
   for (uint32_t i = 0; i < count; i++) {
@@ -328,6 +336,7 @@ void PacketQueue::Shutdown() {
     poller_ = nullptr;
     Unref();
   }
+  replies_.Close();
   close(fd_);
   fd_ = -1;
 }

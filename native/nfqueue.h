@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "packet.h"
+#include "reply-sender.h"
 
 // A range of NFQUEUE queues on one netlink socket. Lives on the thread that made it; a strong reference
 // to itself keeps it while it is polled.
@@ -37,6 +38,7 @@ class PacketQueue : public Napi::ObjectWrap<PacketQueue> {
   Napi::Value GetSlab(const Napi::CallbackInfo& info);
   Napi::Value Open(const Napi::CallbackInfo& info);
   Napi::Value Bind(const Napi::CallbackInfo& info);
+  Napi::Value OpenReplies(const Napi::CallbackInfo& info);
   Napi::Value Start(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
@@ -64,6 +66,7 @@ class PacketQueue : public Napi::ObjectWrap<PacketQueue> {
   Slab* slab_ = nullptr;
   Napi::FunctionReference on_batch_;
   std::vector<BoundQueue> queues_;
+  ReplySender replies_;
   Poller* poller_ = nullptr;
   int fd_ = -1;
   uint32_t seq_ = 0;

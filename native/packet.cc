@@ -40,6 +40,9 @@ bool ReadPacket(const Slab* slab, const nlmsghdr* message, uint32_t* words) {
       case NFQA_IFINDEX_INDEV:
         words[kInInterface] = attribute.U32();
         break;
+      case NFQA_IFINDEX_OUTDEV:
+        words[kOutInterface] = attribute.U32();
+        break;
       case NFQA_MARK:
         words[kMark] = attribute.U32();
         break;

@@ -10,18 +10,23 @@ constexpr uint32_t kBatchMax = 64;
 
 // Words of a packet's descriptor.
 enum PacketWord : uint32_t {
-  kId,           // in its queue, counting up from 1
-  kOffset,       // of the packet's bytes, from the start of the slab
-  kLength,       // of the packet's bytes here; 0 if the kernel's message was cut short
-  kFullLength,   // of the packet itself
-  kQueue,        // queue number
-  kHook,         // NF_INET_*
-  kFamily,       // AF_INET or AF_INET6
-  kInInterface,  // index, 0 for none
-  kMark,         // firewall mark
-  kTimestamp,    // Unix ms, low 32 bits; 0 if the kernel took no time
+  kId,            // in its queue, counting up from 1
+  kOffset,        // of the packet's bytes, from the start of the slab
+  kLength,        // of the packet's bytes here; 0 if the kernel's message was cut short
+  kFullLength,    // of the packet itself
+  kQueue,         // queue number
+  kHook,          // NF_INET_*
+  kFamily,        // AF_INET or AF_INET6
+  kInInterface,   // index, 0 for none
+  kMark,          // firewall mark
+  kTimestamp,     // Unix ms, low 32 bits; 0 if the kernel took no time
+  kOutInterface,  // index, 0 for none
   kPacketWords
 };
+
+// A verdict besides the kernel's NF_DROP (0) and NF_ACCEPT (1): drop the DNS query, and answer that it be
+// asked again over TCP.
+constexpr uint8_t kSlip = 2;
 
 // QUEUE_COUNTERS in src/kernel/queue.ts says what each counts.
 enum Counter : uint32_t {
@@ -37,6 +42,10 @@ enum Counter : uint32_t {
   kVerdictRetries,
   kVerdictsLost,
   kCallbackErrors,
+  kReplies,
+  kRepliesUnmade,
+  kRepliesForbidden,
+  kReplyErrors,
   kCounters
 };
 
@@ -45,7 +54,7 @@ struct alignas(64) Slab {
   double previous_us;                          // from then to its verdicts sent, of the batch before
   double counters[kCounters];                  // since the queue was opened
   uint32_t packets[kBatchMax * kPacketWords];  // descriptors
-  uint8_t verdicts[kBatchMax];                 // NF_DROP or, anything else, NF_ACCEPT
+  uint8_t verdicts[kBatchMax];                 // NF_DROP, kSlip or, anything else, NF_ACCEPT
 };
 
 // Room beside the packet's bytes: netlink and nfnetlink headers and the attributes that the kernel sends

@@ -12,6 +12,7 @@ import {
   one,
   PACKETS,
   packets,
+  replies,
   type Sample,
   sample,
 } from './metric-samples.ts'
@@ -187,6 +188,13 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
     type: 'counter',
     labels: ['event'],
     read: netlinkEvents,
+  },
+  {
+    name: 'sluice_dns_replies_total',
+    help: 'Refused DNS queries to be answered with "ask again over TCP", by what became of the answer.',
+    type: 'counter',
+    labels: ['outcome'],
+    read: replies,
   },
   {
     name: 'sluice_firewall_in_place',

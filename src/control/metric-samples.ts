@@ -85,11 +85,31 @@ export function fromKernel(
   )
 }
 
+/** What becomes of the answers to refused DNS queries, by counter of the addon. */
+const REPLY_OUTCOMES = {
+  replies: 'sent',
+  repliesUnmade: 'unmade',
+  repliesForbidden: 'forbidden',
+  replyErrors: 'failed',
+} as const
+
+/** The answers to refused DNS queries, over all queues, by outcome. */
+export function replies({ threads }: DaemonState): Sample[] {
+  const byThread = threads.all.map((thread) => thread.queueCounters())
+  return Object.entries(REPLY_OUTCOMES).map(([counter, outcome]) => {
+    const at = (QUEUE_COUNTERS as readonly string[]).indexOf(counter)
+    return sample(
+      { outcome },
+      byThread.reduce((sum, counters) => sum + counters[at]!, 0),
+    )
+  })
+}
+
 /** The addon's counters of what went wrong, over all queues. */
 export function netlinkEvents({ threads }: DaemonState): Sample[] {
   const byThread = threads.all.map((thread) => thread.queueCounters())
   return QUEUE_COUNTERS.flatMap((event, i) => {
-    if (i === BATCHES || i === PACKETS) return []
+    if (i === BATCHES || i === PACKETS || event in REPLY_OUTCOMES) return []
     const snake = event.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
     return [
       sample(

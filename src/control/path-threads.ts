@@ -1,5 +1,6 @@
 import type { Policy } from '../config/policy.ts'
 import { EXIT, Failure } from '../failure.ts'
+import { REPLY_MARK } from '../firewall/names.ts'
 import { shardConstant, shardOf } from '../firewall/shard.ts'
 import type { Prefix } from '../net/prefix.ts'
 import type { SourceReading } from '../path/bucket-reader.ts'
@@ -8,6 +9,7 @@ import { KnownGood } from '../path/known-good.ts'
 import type { HandedOver } from '../path/source-ring.ts'
 import type { Log } from './log.ts'
 import { PathThread } from './path-thread.ts'
+
 import { RestartLimit } from './restart-limit.ts'
 
 /** A thread that dies more often than this is left dead, and takes the daemon with it. */
@@ -48,7 +50,7 @@ export class PathThreads {
     this.known = new KnownGood(known)
     this.all = Array.from({ length: policy.threads }, (_, n) => {
       const thread: PathThread = new PathThread({
-        queue: { ...policy.queue, first: policy.queue.first + n, count: 1 },
+        queue: { ...policy.queue, first: policy.queue.first + n, count: 1, replyMark: REPLY_MARK },
         sources: Math.ceil(policy.sources / policy.threads),
         known,
         faultAtPacket,

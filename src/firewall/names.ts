@@ -30,6 +30,12 @@ export function chainsOf(table?: Table): Chain[] {
   return CHAIN_NAMES.filter((chain) => table === undefined || CHAINS[chain].table === table)
 }
 
+/**
+ * The firewall mark of the answers that sluice itself gives to DNS queries: one bit that Docker, Kubernetes
+ * (0x4000, 0x8000), Calico and Tailscale (0xff0000) leave alone.
+ */
+export const REPLY_MARK = 0x2000000
+
 const ALLOW = 'sluice-allow-'
 const BAN = 'sluice-ban-'
 const HOLD = 'sluice-hold-'

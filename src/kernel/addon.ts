@@ -31,6 +31,8 @@ export interface NativeQueue {
   /** Socket, its options, and a harmless request that only a permitted caller of a capable kernel may make. */
   open(socketBufferBytes: number): number
   bind(queue: number, length: number, failOpen: boolean): number
+  /** Opens the sockets for answers, whose packets carry a firewall mark. */
+  openReplies(mark: number): number
   start(onBatch: (count: number) => void): number
   close(): void
 }

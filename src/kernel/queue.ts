@@ -14,6 +14,8 @@ export interface QueueOptions {
   readonly copyBytes: number
   /** Whether packets that meet a full queue are accepted (dropped otherwise). */
   readonly failOpen: boolean
+  /** The firewall mark of the answers to SLIP. `undefined`: there are none. */
+  readonly replyMark: number | undefined
   /** Receive buffer; the kernel charges it about 1 kB for a small packet. */
   readonly socketBufferBytes: number
 }
@@ -22,7 +24,7 @@ export interface QueueOptions {
 export const BATCH_MAX = 64
 
 /** Words of a packet descriptor in `PacketQueue.packets`; word w of packet i is at `i * PACKET_WORDS + w`. */
-export const PACKET_WORDS = 10
+export const PACKET_WORDS = 11
 /** Unique in its queue, counting up. */
 export const ID_WORD = 0
 /** Where the packet's copied bytes start in `PacketQueue.bytes`. */
@@ -43,8 +45,13 @@ export const MARK_WORD = 8
 /** Arrival in Unix milliseconds, the low 32 bits; 0 where the kernel took no time. @public */
 export const TIMESTAMP_WORD = 9
 
-/** NF_DROP, as a verdict byte; what is not DROP is accepted. */
+/** Index of the interface it leaves by, 0 for what comes in. @public */
+export const OUT_INTERFACE_WORD = 10
+
+/** NF_DROP, as a verdict byte; what is neither DROP nor SLIP is accepted. */
 export const DROP = 0
+/** DROP, and the DNS query in this packet is answered: truncated, ask again over TCP. @public */
+export const SLIP = 2
 
 /** `PacketQueue.counters` in order: each event of the receiving and sending of messages since the start. */
 export const QUEUE_COUNTERS = [
@@ -70,6 +77,14 @@ export const QUEUE_COUNTERS = [
   'verdictsLost',
   /** Exceptions thrown by onBatch. */
   'callbackErrors',
+  /** Answers to queries with verdict SLIP that were sent. */
+  'replies',
+  /** Queries with verdict SLIP that no answer could be made for: they are no whole query to be seen. */
+  'repliesUnmade',
+  /** Answers that the OUTPUT chains of this host's firewall have dropped. */
+  'repliesForbidden',
+  /** Answers that could not be sent for another reason. */
+  'replyErrors',
 ] as const
 
 /**
@@ -92,6 +107,8 @@ export class PacketQueue {
   readonly packets: Uint32Array
   readonly verdicts: Uint8Array
   readonly counters: Float64Array
+  /** Why answers to SLIP cannot be sent, such as EPERM without CAP_NET_RAW; SLIP only drops then. */
+  readonly replyFailure: string | undefined
   readonly #native: NativeQueue
 
   constructor(options: QueueOptions, onBatch: (count: number) => void) {
@@ -107,7 +124,7 @@ export class PacketQueue {
     this.packets = new Uint32Array(slab, slabLayout.packets, BATCH_MAX * PACKET_WORDS)
     this.verdicts = new Uint8Array(slab, slabLayout.verdicts, BATCH_MAX)
     try {
-      this.#open(options, onBatch)
+      this.replyFailure = this.#open(options, onBatch)
     } catch (error) {
       this.#native.close()
       throw error
@@ -122,12 +139,15 @@ export class PacketQueue {
     this.#native.close()
   }
 
-  #open(options: QueueOptions, onBatch: (count: number) => void): void {
+  #open(options: QueueOptions, onBatch: (count: number) => void): string | undefined {
     refuse('open an NFQUEUE socket', this.#native.open(options.socketBufferBytes), OPEN_ERRORS)
     for (let queue = options.first; queue < options.first + options.count; queue++) {
       refuse(`bind queue ${queue}`, this.#native.bind(queue, options.length, options.failOpen), BIND_ERRORS)
     }
+    // Without answers the queue is of as much use as ever.
+    const errno = options.replyMark === undefined ? 0 : this.#native.openReplies(options.replyMark)
     refuse('poll the NFQUEUE socket', this.#native.start(onBatch), {})
+    return errno === 0 ? undefined : errnoName(errno)
   }
 }
 

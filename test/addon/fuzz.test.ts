@@ -73,6 +73,44 @@ const flow = message(
   ...attribute(12, 1, 2, 3, 4),
 )
 
+/** A PTR query with an OPT record behind its question, and the headers in front of it. */
+const udp = [0x9c, 0x40, 0, 53, 0, 67, 0, 0]
+const dns = [
+  ...[0xbe, 0xef, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1],
+  ...[
+    1,
+    0x31,
+    1,
+    0x32,
+    1,
+    0x33,
+    1,
+    0x34,
+    7,
+    ...Buffer.from('in-addr'),
+    4,
+    ...Buffer.from('arpa'),
+    0,
+    0,
+    12,
+    0,
+    1,
+  ],
+  ...[0, 0, 41, 16, 0, 0, 0, 0x80, 0, 0, 0],
+]
+const query4 = Buffer.from([
+  ...[0x45, 0, 0, 87, 0, 0, 0x40, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2],
+  ...udp,
+  ...dns,
+])
+const query6 = Buffer.from([
+  ...[0x60, 0, 0, 0, 0, 67, 17, 64],
+  ...[0x20, 1, 0xd, 0xb8, ...new Array(11).fill(0), 1],
+  ...[0x20, 1, 0xd, 0xb8, ...new Array(11).fill(0), 2],
+  ...udp,
+  ...dns,
+])
+
 test.concurrent.for([
   {
     target: 'fuzz-packet',
@@ -88,6 +126,11 @@ test.concurrent.for([
     target: 'fuzz-answers',
     sources: ['netlink.cc', 'ipset.cc', 'conntrack.cc'],
     seeds: [set, flow, Buffer.concat([set, flow, failure]), Buffer.concat([failure, flow.subarray(0, 50)])],
+  },
+  {
+    target: 'fuzz-reply',
+    sources: ['reply.cc'],
+    seeds: [query4, query6, query4.subarray(0, 50)],
   },
 ])(
   '$target finds nothing to complain about',

@@ -73,6 +73,9 @@ const NOTHING_WRONG = {
   verdictRetries: 0,
   verdictsLost: 0,
   callbackErrors: 0,
+  repliesUnmade: 0,
+  repliesForbidden: 0,
+  replyErrors: 0,
 }
 
 describe.each(addonBuilds())('a packet queue, by $name', (build) => {

@@ -14,6 +14,7 @@ const OPTIONS: QueueOptions = {
   count: 1,
   length: 1024,
   copyBytes: 256,
+  replyMark: undefined,
   failOpen: true,
   socketBufferBytes: 1 << 20,
 }

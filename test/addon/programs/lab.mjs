@@ -12,6 +12,7 @@ export const OPTIONS = {
   length: 65_535,
   copyBytes: 256,
   failOpen: false,
+  replyMark: undefined,
   socketBufferBytes: 32 << 20,
 }
 

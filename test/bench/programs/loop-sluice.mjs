@@ -18,20 +18,23 @@ let dropped
 let started
 let cpu
 
-const queue = new PacketQueue({ ...policy.queue, first: Number(number), count: 1 }, (count) => {
-  const { bytes, packets, verdicts, nowMs } = queue
-  const now = nowMs[0]
-  for (let i = 0; i < count; i++) {
-    const at = i * PACKET_WORDS
-    if (pipeline.judge(bytes, packets[at + OFFSET_WORD], packets[at + LENGTH_WORD], now) === Verdict.drop) {
-      verdicts[i] = DROP
-      dropped++
+const queue = new PacketQueue(
+  { ...policy.queue, first: Number(number), count: 1, replyMark: undefined },
+  (count) => {
+    const { bytes, packets, verdicts, nowMs } = queue
+    const now = nowMs[0]
+    for (let i = 0; i < count; i++) {
+      const at = i * PACKET_WORDS
+      if (pipeline.judge(bytes, packets[at + OFFSET_WORD], packets[at + LENGTH_WORD], now) === Verdict.drop) {
+        verdicts[i] = DROP
+        dropped++
+      }
     }
-  }
-  left -= count
-  // After this batch's verdicts have left.
-  if (left <= 0) setImmediate(report)
-})
+    left -= count
+    // After this batch's verdicts have left.
+    if (left <= 0) setImmediate(report)
+  },
+)
 
 function report() {
   const nanoseconds = process.hrtime.bigint() - started

@@ -136,7 +136,7 @@ describe('one setting', () => {
     ],
     [
       'dns: {notrack: true}',
-      '2:7: dns.notrack: no enabled service has port 53/udp; write false, or add that service',
+      '2:16: dns.notrack: no enabled service has port 53/udp; write false, or add that service',
     ],
     [
       'dns: {unsolicited: {alarm: 0/s}}',

@@ -5,6 +5,7 @@ import { show } from './show.ts'
 import { formatTable } from './table.ts'
 
 const UNTIL_STOP = 'this lasts until sluice stops; "allow" in the policy file lasts'
+const UNTIL_REMOVED = 'this lasts until "allow remove"'
 
 /** `sluice allow list|add|remove`. */
 export function allowCommand(): Command {
@@ -19,7 +20,7 @@ export function allowCommand(): Command {
     .action(list)
   command
     .command('add')
-    .description('allow an address or a network until sluice stops, and lift its bans')
+    .description('allow an address or a network, and lift its bans')
     .argument('<address>', 'such as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/48')
     .option('--reason <text>', 'shown in the list and the log')
     .addOption(jsonOption())
@@ -50,7 +51,7 @@ async function add(prefix: string, options: AskOptions & { readonly reason?: str
     ...(reason === undefined ? {} : { reason }),
   })
   const lines = [
-    `allowed ${result.entry.prefix}; ${UNTIL_STOP}`,
+    `allowed ${result.entry.prefix}; ${result.isRemembered ? UNTIL_REMOVED : UNTIL_STOP}`,
     ...result.lifted.map((ban) => `lifted the ban of ${ban.prefix} (${ban.scope})`),
     ...result.notes,
   ]

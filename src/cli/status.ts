@@ -30,6 +30,7 @@ export function formatStatus(report: StatusReport, nowMs: number): string {
     ['threads', `${threads.live} of ${threads.count} running, ${counted(threads.restarts, 'restart')}`],
     ['sources', `${count(report.tracked)} tracked, ${count(report.allowed)} entries on the allow list`],
     ['bans', `${count(report.bansOfAllPorts)} from all ports; for the others see below`],
+    ['store', store(report)],
     ['reload', reload(report, nowMs)],
     ['metrics', report.metrics ?? 'off'],
   ] as const
@@ -86,6 +87,11 @@ function firewall({ firewall }: StatusReport, nowMs: number): string {
   const state = firewall.inPlace ? 'in place' : firewall.problems.join('; ')
   const last = firewall.lastRepair === null ? '' : `, the last ${ago(firewall.lastRepair, nowMs)}`
   return `${state}; ${counted(firewall.repairs, 'repair')}${last}`
+}
+
+function store({ store }: StatusReport): string {
+  if (store === null) return 'off: nothing is remembered over a restart'
+  return store.problem ?? store.path
 }
 
 function reload({ lastReload }: StatusReport, nowMs: number): string {

@@ -5,7 +5,7 @@ import { formatDuration, formatPorts, grouped } from './values.ts'
 
 /** The whole effective policy, defaults included, as text for people. */
 export function explainPolicy(policy: Policy): string {
-  const { queue, firewall, metrics, control, log } = policy
+  const { queue, firewall, metrics, control, state, log } = policy
   const firstQueue = `from queue ${queue.first} on, ${grouped(queue.length)} packets each`
   return [
     policy.mode === 'enforce'
@@ -25,6 +25,7 @@ export function explainPolicy(policy: Policy): string {
     `firewall: back end ${firewall.backend}, checked every ${formatDuration(firewall.checkMs)}`,
     `metrics: ${metrics ? `http://${authority(metrics)}/metrics` : 'off'}`,
     `control: ${control.socket}, for root and group ${control.group}`,
+    `state: ${state ? `bans, offences and allowed sources are remembered in ${state.directory}` : 'off; nothing is remembered over a restart'}`,
     `log: ${log.level} and worse, format ${log.format}`,
   ].join('\n')
 }
@@ -38,6 +39,7 @@ export function policyAsJson(policy: Policy): object {
     holds: policy.holds ?? null,
     dns: { ...policy.dns, unsolicited: policy.dns.unsolicited ?? null },
     metrics: policy.metrics ?? null,
+    state: policy.state ?? null,
   }
 }
 

@@ -148,6 +148,7 @@ function toPolicy(file: PolicyFile): Policy {
     firewall: { backend: file.firewall.backend, checkMs: file.firewall.check },
     metrics: file.metrics,
     control: file.control,
+    state: file.state,
     log: file.log,
   }
 }

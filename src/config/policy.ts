@@ -18,6 +18,8 @@ export interface Policy {
   /** `undefined`: no metrics are served. */
   readonly metrics: { readonly address: string; readonly port: number } | undefined
   readonly control: { readonly socket: string; readonly group: string }
+  /** `undefined`: nothing is remembered over a restart. */
+  readonly state: { readonly directory: string } | undefined
   readonly log: { readonly level: LogLevel; readonly format: LogFormat }
 }
 

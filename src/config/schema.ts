@@ -133,6 +133,14 @@ export const policyFile = section({
       group: value(text(/^[a-z_][a-z0-9_-]{0,31}$/, 'the name of a group, such as sluice'), 'sluice'),
     }),
   ),
+  state: orOff(
+    section({
+      directory: value(
+        text(/^\/[!-~]{1,200}$/, 'an absolute path of at most 201 ASCII characters without blanks'),
+        '/var/lib/sluice',
+      ),
+    }),
+  ),
   log: orEmpty(
     section({
       level: value(choice('debug', 'info', 'warn', 'error'), 'info'),

@@ -15,9 +15,11 @@ export interface AllowEntry {
 
 /**
  * Sources that are never limited and never banned. Entries of each origin are replaced as a whole; runtime
- * entries come and go one by one and last until the daemon stops.
+ * entries come and go one by one, and are remembered over a restart where there is a store.
  */
 export class AllowList {
+  /** Told of each runtime entry that may have come or gone. */
+  onRuntimeChange: (prefix: string) => void = () => {}
   readonly #entries = new Map<AllowOrigin, readonly AllowEntry[]>()
   /** Entries by text, and the prefix lengths that occur: a look-up costs one probe a length, not one an entry. */
   #index = new Map<string, AllowEntry>()
@@ -34,7 +36,11 @@ export class AllowList {
 
   /** Replaces the entries of `origin`. */
   set(origin: AllowOrigin, entries: readonly AllowEntry[]): void {
+    const before = this.entries(origin)
     this.#entries.set(origin, entries)
+    if (origin === 'runtime') {
+      for (const { prefix } of [...before, ...entries]) this.onRuntimeChange(formatPrefix(prefix))
+    }
     const all = this.entries(...ALLOW_ORIGINS)
     // Of several entries of a prefix the first gives the reason that people are told.
     this.#index = new Map(all.toReversed().map((entry) => [formatPrefix(entry.prefix), entry]))

@@ -31,11 +31,18 @@ export async function addAllowed(
   }
   const entry: AllowEntry = { prefix, origin: 'runtime', reason: request.reason ?? 'by hand' }
   const lifted = await setAllowed(state, 'runtime', [...runtime, entry])
-  state.log.info('allow', `never banned until sluice stops: ${formatPrefix(prefix)}, ${entry.reason}`)
+  const isRemembered = state.policy.state !== undefined
+  const lasts = isRemembered ? 'from now on' : 'until sluice stops'
+  state.log.info('allow', `never banned ${lasts}: ${formatPrefix(prefix)}, ${entry.reason}`)
   const wider = state.enforced.ledger.covering(prefix).map((ban) => formatPrefix(ban.prefix))
   const notes = wider.map((ban) => `the ban of ${ban} stays in force for the rest of it`)
   const nowMs = state.now()
-  return { entry: allowRow(entry), lifted: lifted.map((ban) => banRow(ban, 'enforce', nowMs)), notes }
+  return {
+    entry: allowRow(entry),
+    isRemembered,
+    lifted: lifted.map((ban) => banRow(ban, 'enforce', nowMs)),
+    notes,
+  }
 }
 
 /** @throws Failure (usage, refused, or from the firewall) */

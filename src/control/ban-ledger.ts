@@ -29,6 +29,8 @@ export interface AddOutcome {
  * packets; the ledger knows what they should hold, and puts it back when somebody else has emptied them.
  */
 export class BanLedger {
+  /** Told of each ban that is given, changed or gone. */
+  onChange: (scope: string, prefix: string) => void = () => {}
   readonly #sets: BanSets
   readonly #maxEntries: number
   readonly #now: () => number
@@ -76,7 +78,7 @@ export class BanLedger {
       const fresh = taken.filter(({ prefix }) => !held.has(formatPrefix(prefix))).length
       outcome.evicted.push(...group.slice(0, -this.#maxEntries))
       outcome.evicted.push(...this.#evict(set, held.size + fresh - this.#maxEntries))
-      for (const ban of taken) held.set(formatPrefix(ban.prefix), ban)
+      for (const ban of taken) this.#hold(held, ban)
       outcome.refused.push(...this.#write(set, taken, outcome.evicted))
     }
     return outcome
@@ -109,8 +111,23 @@ export class BanLedger {
       }
       return held.has(formatPrefix(prefix)) ? [] : [ban]
     })
-    for (const ban of found) held.set(formatPrefix(ban.prefix), ban)
+    for (const ban of found) this.#hold(held, ban)
     return found
+  }
+
+  /**
+   * Gives bans that were adopted their history back; what the kernel says of their end holds.
+   *
+   * @returns those of `bans` that the ledger does not have.
+   */
+  recall(bans: readonly Ban[]): Ban[] {
+    return bans.filter((ban) => {
+      const held = this.find(ban.prefix, ban.scope)
+      if (held?.origin === 'adopted') {
+        this.#hold(this.#heldIn(banSetName(ban.scope, ban.prefix.family)), { ...ban, endMs: held.endMs })
+      }
+      return held === undefined
+    })
   }
 
   /**
@@ -135,12 +152,25 @@ export class BanLedger {
   /** Forgets the bans of all scopes but `scopes`, whose sets are gone with their services. */
   keepScopes(scopes: readonly string[]): void {
     const sets = new Set(scopes.flatMap((scope) => [banSetName(scope, 4), banSetName(scope, 6)]))
-    for (const set of this.#held.keys()) if (!sets.has(set)) this.#held.delete(set)
+    for (const [set, bans] of this.#held) {
+      if (sets.has(set)) continue
+      this.#forget(set, [...bans.values()])
+      this.#held.delete(set)
+    }
   }
 
   /** Takes `bans` off the ledger without touching their sets. */
   #forget(set: string, bans: readonly Ban[]): void {
-    for (const { prefix } of bans) this.#held.get(set)?.delete(formatPrefix(prefix))
+    for (const { prefix, scope } of bans) {
+      const key = formatPrefix(prefix)
+      if (this.#held.get(set)?.delete(key)) this.onChange(scope, key)
+    }
+  }
+
+  #hold(held: Map<string, Ban>, ban: Ban): void {
+    const key = formatPrefix(ban.prefix)
+    held.set(key, ban)
+    this.onChange(ban.scope, key)
   }
 
   /**
@@ -200,7 +230,11 @@ export class BanLedger {
   #expire(): void {
     const nowMs = this.#now()
     for (const bans of this.#held.values()) {
-      for (const [key, { endMs }] of bans) if (endMs <= nowMs) bans.delete(key)
+      for (const [key, { endMs, scope }] of bans) {
+        if (endMs > nowMs) continue
+        bans.delete(key)
+        this.onChange(scope, key)
+      }
     }
   }
 

@@ -1,10 +1,12 @@
 import type { Prefix } from '../net/prefix.ts'
 
 /** How sure it is that the packets came from the address they carry. `manual`: somebody vouches for it. */
-export type Proof = 'handshake' | 'none' | 'manual'
+export const PROOFS = ['handshake', 'none', 'manual'] as const
+export type Proof = (typeof PROOFS)[number]
 
 /** Who asked for a ban: the path by its strikes, a person, or an earlier run of sluice. */
-export type BanOrigin = 'strikes' | 'manual' | 'adopted'
+export const BAN_ORIGINS = ['strikes', 'manual', 'adopted'] as const
+export type BanOrigin = (typeof BAN_ORIGINS)[number]
 
 /** A ban that is in force. Times are monotonic milliseconds, so that a step of the clock moves no end. */
 export interface Ban {

@@ -6,7 +6,7 @@ import { type AddOutcome, BanLedger } from './ban-ledger.ts'
 import type { BanSets } from './ban-sets.ts'
 import { ALL_PORTS, sentence } from './escalation.ts'
 import type { Log } from './log.ts'
-import { type Offences, Offenders } from './offenders.ts'
+import { Offenders } from './offenders.ts'
 import { roughDuration } from './rough-duration.ts'
 
 const FAMILIES: readonly Family[] = [4, 6]
@@ -44,7 +44,7 @@ export class Bans {
   evictions = 0
   /** Bans that a set has not taken at once. */
   refusals = 0
-  readonly #offenders: Offenders
+  readonly offenders: Offenders
   readonly #options: BansOptions
   #policy: BanPolicy
 
@@ -54,13 +54,13 @@ export class Bans {
     this.mode = mode
     this.#policy = policy
     this.ledger = new BanLedger({ sets, maxEntries: policy.maxEntries, now })
-    this.#offenders = new Offenders({ max: policy.maxEntries, memoryMs: policy.memoryMs, now })
+    this.offenders = new Offenders({ max: policy.maxEntries, memoryMs: policy.memoryMs, now })
   }
 
   /** Changes how long bans last; the number of entries stays. */
   set policy(policy: BanPolicy) {
     this.#policy = policy
-    this.#offenders.memoryMs = policy.memoryMs
+    this.offenders.memoryMs = policy.memoryMs
   }
 
   /**
@@ -74,7 +74,7 @@ export class Bans {
       const key = formatPrefix(source)
       if (banned.has(`${key} ${service}`) || banned.has(`${key} ${ALL_PORTS}`)) continue
       if (this.#isBanned(source, service)) continue
-      const offence = this.#offenders.offend(source)
+      const offence = this.offenders.offend(source)
       const { durationMs, scope } = sentence(this.#policy, offence, service, this.#options.random)
       const startMs = this.#options.now()
       const endMs = startMs + durationMs
@@ -97,22 +97,17 @@ export class Bans {
     return refused[0]?.code
   }
 
-  /** What is remembered of the offences of `source`. */
-  offencesOf(source: Prefix): Offences | undefined {
-    return this.#offenders.find(source)
-  }
-
   /** Forgets the offences of `source`; returns how many. */
   forget(source: Prefix): number {
-    const count = this.#offenders.find(source)?.count ?? 0
-    this.#offenders.forget(source)
+    const count = this.offenders.find(source)?.count ?? 0
+    this.offenders.forget(source)
     return count
   }
 
   /** Lifts `bans` and forgets the offences of their sources. @throws NetlinkError */
   lift(bans: readonly Ban[]): void {
     this.ledger.remove(bans)
-    for (const { prefix } of bans) this.#offenders.forget(prefix)
+    for (const { prefix } of bans) this.offenders.forget(prefix)
   }
 
   /**
@@ -126,8 +121,23 @@ export class Bans {
         this.ledger.adopt(scope, family),
       ),
     )
-    for (const { prefix } of adopted) this.#offenders.offend(prefix)
+    for (const { prefix } of adopted) this.offenders.offend(prefix)
     return adopted
+  }
+
+  /**
+   * Takes over bans of an earlier run. Those that the kernel still has get their history back. The others are put
+   * back where the kernel is another than then; where it is the same, somebody has lifted them meanwhile.
+   *
+   * @returns how many were put back, and how many stay lifted.
+   */
+  recall(bans: readonly Ban[], isSameKernel: boolean): { restored: number; lifted: number } {
+    const missing = this.ledger.recall(bans)
+    if (isSameKernel) return { restored: 0, lifted: missing.length }
+    const { refused, evicted } = this.ledger.add(missing)
+    this.evictions += evicted.length
+    this.#reportRefused(refused)
+    return { restored: missing.length - refused.length, lifted: 0 }
   }
 
   /** Puts back what sets have lost. @param sizes entries of each set that exists. @returns how many bans. */

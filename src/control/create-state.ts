@@ -10,8 +10,10 @@ import type { Log } from './log.ts'
 import { MemoryBanSets } from './memory-ban-sets.ts'
 import { hostEntries, policyEntries, sessionEntries } from './never-ban.ts'
 import type { PathThreads } from './path-threads.ts'
+import { rememberIn } from './remembered.ts'
 import { Serial } from './serial.ts'
 import type { DaemonState } from './state.ts'
+import { Store } from './store.ts'
 import { readVersion } from './version.ts'
 
 export interface NewState {
@@ -33,7 +35,7 @@ export function createState({ sweeper, ...given }: NewState): DaemonState {
   allow.set('host', hostEntries())
   allow.set('session', sessionEntries(policy))
   const common = { policy: policy.ban, log, now, random: Math.random }
-  return {
+  const state: DaemonState = {
     ...given,
     version: readVersion(),
     firewall: new Firewall(policy, allow.prefixes()),
@@ -58,6 +60,9 @@ export function createState({ sweeper, ...given }: NewState): DaemonState {
       lastRepairAt: undefined,
       bypassed: new Map(),
     },
+    store: policy.state && new Store({ ...policy.state, log, now }),
     reloads: { ok: 0, failed: 0, last: undefined },
   }
+  if (state.store !== undefined) rememberIn(state.store, state)
+  return state
 }

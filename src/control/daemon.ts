@@ -129,6 +129,7 @@ async function start(options: Start): Promise<DaemonState> {
   const sweeper = new ConnectionSweeper(log)
   undo.push('end the deletion of connections', () => sweeper.close())
   const created = createState({ ...options, slots, threads, sweeper, now: pathClockMs })
+  undo.push('write the store', () => created.store?.close())
   await serveMetrics(created, undo)
   lifetime.check()
   await putFirewallInPlace(created, options)
@@ -164,6 +165,7 @@ async function putFirewallInPlace(state: DaemonState, { flush, undo, log }: Star
     await serial.close()
     await firewall.down({ keepBans: !flush })
     const bans = counted(enforced.ledger.list().length, 'ban')
+    if (flush) enforced.ledger.keepScopes([])
     log.info(
       'chains-removed',
       `chains removed; ${bans} ${flush ? 'lifted' : 'left to the kernel until their time is over'}`,
@@ -175,14 +177,21 @@ async function putFirewallInPlace(state: DaemonState, { flush, undo, log }: Star
   const adopted = enforced.adopt(scopes, setSizes())
   if (adopted.length > 0)
     log.info('adopted', `adopted ${counted(adopted.length, 'ban')} that the kernel held`)
-  liftAllowed(state)
-  liftShadowed(state)
+  await state.store?.start()
+  await serial.run(() => {
+    liftAllowed(state)
+    liftShadowed(state)
+  })
 }
 
 /** For /healthz. */
-function problemsOf({ health, threads }: DaemonState): string[] {
+function problemsOf({ health, threads, store }: DaemonState): string[] {
   const dead = threads.all.length - threads.live
-  return [...health.problems, ...(dead === 0 ? [] : [`${counted(dead, 'path thread')} not running`])]
+  return [
+    ...health.problems,
+    ...(dead === 0 ? [] : [`${counted(dead, 'path thread')} not running`]),
+    ...(store?.problem === undefined ? [] : [store.problem]),
+  ]
 }
 
 /** How tests see what a defect in the path does. */

@@ -71,7 +71,7 @@ function bans({ enforced, watched, now }: ExplainState, { address }: Subject) {
 }
 
 function offences({ enforced, watched, now }: ExplainState, { source }: Subject): OffenceMemory | null {
-  const known = enforced.offencesOf(source) ?? watched.offencesOf(source)
+  const known = enforced.offenders.find(source) ?? watched.offenders.find(source)
   if (known === undefined) return null
   const { count, lastMs, forgottenMs } = known
   return { count, last: clockTime(lastMs, now()), forgotten: clockTime(forgottenMs, now()) }

@@ -219,6 +219,24 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
     ],
   },
   {
+    name: 'sluice_store_ok',
+    help: '1 if what is to be remembered over a restart is on the disk; not there with state: off.',
+    type: 'gauge',
+    read: ({ store }) => (store === undefined ? [] : one(store.problem === undefined ? 1 : 0)),
+  },
+  {
+    name: 'sluice_store_failures_total',
+    help: 'Times that the store could not be opened or written.',
+    type: 'counter',
+    read: ({ store }) => one(store?.failures ?? 0),
+  },
+  {
+    name: 'sluice_store_rows_written_total',
+    help: 'Rows written to the store.',
+    type: 'counter',
+    read: ({ store }) => one(store?.rowsWritten ?? 0),
+  },
+  {
     name: 'sluice_path_threads',
     help: 'Path threads that are alive.',
     type: 'gauge',

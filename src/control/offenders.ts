@@ -18,11 +18,19 @@ export interface Offences {
 
 /** How often each source has offended, as far back as `memoryMs` without an offence. */
 export class Offenders {
+  /** Told of each source whose record is new, changed or gone. */
+  onChange: (source: string) => void = () => {}
   readonly #offences: LRUCache<string, Omit<Offences, 'forgottenMs'>>
   readonly #now: () => number
 
   constructor({ max, memoryMs, now }: OffendersOptions) {
-    this.#offences = new LRUCache({ max, ttl: memoryMs, ttlResolution: 0, perf: { now } })
+    this.#offences = new LRUCache({
+      max,
+      ttl: memoryMs,
+      ttlResolution: 0,
+      perf: { now },
+      dispose: (_, source) => this.onChange(source),
+    })
     this.#now = now
   }
 
@@ -36,13 +44,30 @@ export class Offenders {
     const key = formatPrefix(source)
     const count = (this.#offences.get(key)?.count ?? 0) + 1
     this.#offences.set(key, { count, lastMs: this.#now() })
+    this.onChange(key)
     return count
   }
 
   find(source: Prefix): Offences | undefined {
-    const key = formatPrefix(source)
+    return this.read(formatPrefix(source))
+  }
+
+  /** The sources that are remembered, as text. */
+  keys(): Iterable<string> {
+    return this.#offences.keys()
+  }
+
+  /** Like `find`, by the text of the source. */
+  read(key: string): Offences | undefined {
     const known = this.#offences.peek(key)
     return known && { ...known, forgottenMs: this.#now() + this.#offences.getRemainingTTL(key) }
+  }
+
+  /** Takes over what an earlier run has known of a source. */
+  recall(source: Prefix, { count, lastMs, forgottenMs }: Offences): void {
+    const key = formatPrefix(source)
+    this.#offences.set(key, { count, lastMs }, { ttl: forgottenMs - this.#now() })
+    this.onChange(key)
   }
 
   /** `source` starts afresh. */

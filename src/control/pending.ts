@@ -20,6 +20,7 @@ export function reloadable(running: Policy, loaded: Policy): ReloadablePolicy {
     queue: running.queue,
     control: running.control,
     metrics: running.metrics,
+    state: running.state,
     ban: { ...loaded.ban, maxEntries: running.ban.maxEntries },
     log: { ...loaded.log, format: running.log.format },
   }

@@ -31,6 +31,8 @@ export interface Results {
   readonly 'allow list': readonly AllowRow[]
   readonly 'allow add': {
     readonly entry: AllowRow
+    /** Over a restart of the daemon. */
+    readonly isRemembered: boolean
     readonly lifted: readonly BanRow[]
     readonly notes: readonly string[]
   }
@@ -64,6 +66,8 @@ export interface StatusReport {
     readonly lastRepair: string | null
   }
   readonly lastReload: { readonly at: string; readonly ok: boolean; readonly message: string } | null
+  /** `null`: nothing is remembered over a restart. */
+  readonly store: { readonly path: string; readonly problem: string | null } | null
   readonly allowed: number
   readonly tracked: number
   readonly metrics: string | null

@@ -1,8 +1,8 @@
 import * as z from 'zod'
 import { LONGEST_BAN_SECONDS } from './escalation.ts'
 
-/** What is shown on other people's terminals must not carry escape sequences. */
-const printable = z
+/** Text that is shown on other people's terminals: it must not carry escape sequences. */
+export const printable = z
   .string()
   .min(1)
   .max(200)

@@ -7,6 +7,7 @@ import type { Holds } from './holds.ts'
 import type { Log } from './log.ts'
 import type { PathThreads } from './path-threads.ts'
 import type { Serial } from './serial.ts'
+import type { Store } from './store.ts'
 
 /** Everything that a running daemon knows. The functions beside this file work on it. */
 export interface DaemonState {
@@ -24,6 +25,8 @@ export interface DaemonState {
   /** Bans that services in shadow mode would have given. */
   readonly watched: Bans
   readonly holds: Holds
+  /** What is remembered over a restart; `undefined`: nothing. */
+  readonly store: Store | undefined
   /** All that writes chains or allow sets goes through here. */
   readonly serial: Serial
   readonly health: FirewallHealth

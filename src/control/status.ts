@@ -34,6 +34,8 @@ export function statusReport(state: DaemonState): StatusReport {
       lastRepair: health.lastRepairAt?.toISOString() ?? null,
     },
     lastReload: last === undefined ? null : { ...last, at: last.at.toISOString() },
+    store:
+      state.store === undefined ? null : { path: state.store.path, problem: state.store.problem ?? null },
     allowed: state.allow.entries(...ALLOW_ORIGINS).length,
     tracked: sumOver(threads, (counters) => counters.sources)[0]!,
     metrics: policy.metrics === undefined ? null : `${httpOrigin(policy.metrics)}/metrics`,

@@ -73,7 +73,10 @@ export function widen(prefix: Prefix, length: number): Prefix {
 }
 
 function parseAddress(text: string): Uint8Array {
-  if (isIPv4(text)) return Uint8Array.from(text.split('.'), Number)
+  if (isIPv4(text)) {
+    const [a, b, c, d] = text.split('.')
+    return Uint8Array.of(Number(a), Number(b), Number(c), Number(d))
+  }
   // Node accepts a zone ("fe80::1%eth0"); a zone means nothing in a policy or an ipset.
   if (isIPv6(text) && !text.includes('%')) return parseIPv6(text)
   throw new SyntaxError(

@@ -35,6 +35,7 @@ export function policy(services: readonly Service[], changes: Partial<Policy> = 
     allow: [],
     firewall: { backend: 'auto', checkMs: 2000 },
     metrics: undefined,
+    state: undefined,
     control: { socket: '/run/sluice/control.sock', group: 'sluice' },
     log: { level: 'info', format: 'json' },
     ...changes,

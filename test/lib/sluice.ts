@@ -32,7 +32,7 @@ export class Sluice {
   readonly #host: Host
   readonly #scratch: Scratch
 
-  /** Starts it with `policy`, its socket moved here, and waits for nothing. */
+  /** Starts it with `policy`, its socket and its state moved here, and waits for nothing. */
   constructor(host: Host, policy: string, options: SluiceOptions = {}) {
     const { args = [], env = {}, launcher = [], program = PROGRAM } = options
     this.#scratch = host.scratch()
@@ -68,8 +68,13 @@ export class Sluice {
 
   /** Replaces the policy file; a reload puts it in force. */
   write(policy: string): void {
-    const moved = policy.replace('socket: /run/sluice/control.sock', `socket: ${this.socket}`)
-    const added = /^control:/m.test(policy) ? '' : `control: {socket: ${this.socket}}\n`
+    const moved = policy
+      .replace('socket: /run/sluice/control.sock', `socket: ${this.socket}`)
+      .replace('directory: /var/lib/sluice', `directory: ${this.#scratch.path('state')}`)
+    const added = [
+      /^control:/m.test(policy) ? '' : `control: {socket: ${this.socket}}\n`,
+      /^state:/m.test(policy) ? '' : 'state: off\n',
+    ].join('')
     writeFileSync(this.configFile, `${moved}\n${added}`)
   }
 

@@ -60,6 +60,7 @@ const STATUS: StatusReport = {
   bansOfAllPorts: 1,
   firewall: { inPlace: true, problems: [], repairs: 2, lastRepair: '2026-01-01T00:00:00.000Z' },
   lastReload: { at: '2026-01-01T00:01:00.000Z', ok: true, message: 'reloaded /etc/sluice/sluice.yaml' },
+  store: { path: '/var/lib/sluice/store', problem: null },
   allowed: 9,
   tracked: 12_345,
   metrics: 'http://127.0.0.1:9713/metrics',
@@ -173,7 +174,7 @@ describe('what people read', () => {
 
   test('an allowed source: how long that lasts, and what it has lifted', async () => {
     const entry = { prefix: '203.0.113.0/24', origin: 'runtime', reason: 'by hand' } as const
-    results = { 'allow add': { entry, lifted: [BAN], notes: ['a note'] } }
+    results = { 'allow add': { entry, isRemembered: false, lifted: [BAN], notes: ['a note'] } }
     expect(await sluice('allow', 'add', '203.0.113.0/24')).toBe(
       [
         'allowed 203.0.113.0/24; this lasts until sluice stops; "allow" in the policy file lasts',

@@ -147,6 +147,7 @@ queue: up to 8,192 packets wait, 256 bytes of each are read; when full, packets 
 firewall: back end auto, checked every 2s
 metrics: http://[::1]:9713/metrics
 control: /run/sluice/control.sock, for root and group sluice
+state: bans, offences and allowed sources are remembered in /var/lib/sluice
 log: info and worse, format auto
 `.trim(),
   )

@@ -26,7 +26,7 @@ const OK = 'services: {ok: {ports: [1], limits: {source: {burst: 1, rate: 1/s}}}
 const LIMITS = 'limits: {source: {burst: 1, rate: 1/s}}'
 
 const KEYS =
-  'mode, threads, sources, services, allow, ban, holds, outcomes, dns, queue, firewall, metrics, control, log'
+  'mode, threads, sources, services, allow, ban, holds, outcomes, dns, queue, firewall, metrics, control, state, log'
 const DURATIONS = 'such as 90s, 10m, 2h, 30d or 4w'
 const RATES = 'write a rate such as 5/s, 10/min, 100/h or 1/d, at least 1/d and at most 1,000,000/s'
 const PORTS = 'write ports from 1 to 65535, such as 22, 53/udp or 8000-8010/tcp'
@@ -167,6 +167,10 @@ describe('one setting', () => {
     [
       `control: {socket: /${'s'.repeat(107)}}`,
       `2:19: control.socket: "/${'s'.repeat(39)}..." is not allowed; write an absolute path of at most 107 ASCII characters without blanks`,
+    ],
+    [
+      'state: {directory: var/lib/sluice}',
+      '2:20: state.directory: "var/lib/sluice" is not allowed; write an absolute path of at most 201 ASCII characters without blanks',
     ],
     [
       'control: {group: "0"}',

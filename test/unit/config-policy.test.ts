@@ -44,6 +44,8 @@ describe('values', () => {
       ['192.0.2.1', '192.0.2.0/24', '2001:db8::/32', '192.0.2.9', '192.0.2.1'],
     ],
     [`control: {socket: /${'s'.repeat(106)}}`, ({ control }) => control.socket.length, 107],
+    ['state: {directory: /srv/sluice}', ({ state }) => state?.directory, '/srv/sluice'],
+    ['state: off', ({ state }) => state, undefined],
   ])('%s', (lines, read, expected) => {
     expect(read(parse(lines))).toEqual(expected)
   })

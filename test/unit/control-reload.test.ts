@@ -22,6 +22,7 @@ describe('what a reload brings into force', () => {
     ],
     ['metrics that were off', { metrics: { address: '::1', port: 1 } }, ['metrics']],
     ['the control socket', { control: { socket: '/x', group: 'sluice' } }, ['control.socket']],
+    ['the place of the store', { state: { directory: '/x' } }, ['state']],
     ['the size of ban sets', { ban: { ...running.ban, maxEntries: 5 } }, ['ban.maxEntries']],
     ['the log format', { log: { ...running.log, format: 'pretty' } }, ['log.format']],
   ])('%s', (_, changes, pending) => {

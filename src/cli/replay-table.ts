@@ -15,6 +15,7 @@ export function formatReplay(summary: Summary): string {
   const sections = [head(summary), services(policy.services)]
   if (policy.limited.length > 0) sections.push(limited(policy.limited, time))
   if (policy.banned.length > 0) sections.push(banned(policy, time))
+  if (policy.sessions.length > 0) sections.push(sessions(policy, time))
   if (policy.close.length > 0) sections.push(close(policy.close, time))
   const isJudged = policy.services.some(({ attempts }) => attempts > 0)
   if (isJudged && policy.limited.length + policy.banned.length === 0) {
@@ -113,6 +114,25 @@ function banned({ banned, jitter }: PolicySummary, time: Clock): string {
   ].join('\n')
 }
 
+function sessions({ services, sessions }: PolicySummary, time: Clock): string {
+  const sum = (outcome: keyof ServiceRow['sessions']) =>
+    count(services.reduce((total, row) => total + row.sessions[outcome], 0))
+  return [
+    `Sessions: ${sum('failed')} failed, ${sum('succeeded')} succeeded, ${sum('unclear')} unclear`,
+    firstRows(
+      columns('SOURCE', 'SERVICE', '>FAILED', '>SUCCEEDED', '>UNCLEAR', '>FIRST', 'AT', '>LAST', 'AT'),
+      sessions,
+      (row) => [
+        row.source,
+        row.service,
+        ...[row.failed, row.succeeded, row.unclear].map(count),
+        ...time(row.first),
+        ...time(row.last),
+      ],
+    ),
+  ].join('\n')
+}
+
 function close(rows: readonly BucketRow[], time: Clock): string {
   return [
     'Close to a limit (at least 80 % of a bucket used up, nothing refused by it)',
@@ -130,11 +150,12 @@ function close(rows: readonly BucketRow[], time: Clock): string {
   ].join('\n')
 }
 
-function leftOut({ leftOut: { sources, networks, bans } }: PolicySummary): string[] {
+function leftOut({ leftOut: { sources, networks, bans, sessions } }: PolicySummary): string[] {
   const parts = [
     ...(sources > 0 ? [counted(sources, 'source')] : []),
     ...(networks > 0 ? [counted(networks, 'network')] : []),
     ...(bans > 0 ? [counted(bans, 'ban')] : []),
+    ...(sessions > 0 ? [`the sessions of ${counted(sessions, 'source')}`] : []),
   ]
   if (parts.length === 0) return []
   const text = `Left out of these lists to keep memory bounded, but in the totals: ${parts.join(', ')}.`

@@ -27,4 +27,11 @@ export class Attempt {
   get destinationAt(): number {
     return this.offset + (this.view.family === 4 ? 16 : 24)
   }
+
+  /** Bytes on the wire from the IP header on, as it says: the padding of short frames is left out. */
+  get ipLength(): number {
+    const { bytes, offset, view } = this
+    const at = offset + (view.family === 4 ? 2 : 4)
+    return ((bytes[at]! << 8) | bytes[at + 1]!) + (view.family === 4 ? 0 : 40)
+  }
 }

@@ -4,12 +4,7 @@ import type { LimitKind } from '../path/compile.ts'
 import { sourcePrefix } from '../path/source-ring.ts'
 import { Demand } from './demand.ts'
 import type { ReplayReason } from './engine.ts'
-
-/** When something happened: Unix time as the capture has it, and time since the first packet. */
-export interface Moment {
-  readonly timeMs: number
-  readonly elapsedMs: number
-}
+import type { Moment } from './moment.ts'
 
 /** An attempt, as far as a record counts it. */
 export interface Sight extends Moment {

@@ -4,9 +4,11 @@ import type { Ban } from '../control/ban.ts'
 import { Bans } from '../control/bans.ts'
 import { ALL_PORTS } from '../control/escalation.ts'
 import { MemoryBanSets } from '../control/memory-ban-sets.ts'
+import { judgeSession, type Outcome as SessionOutcome } from '../control/outcome.ts'
 import { judgePromotions, type PromotionState } from '../control/promotions.ts'
+import type { Session } from '../control/session.ts'
 import { banSetName } from '../firewall/names.ts'
-import { parsePrefix } from '../net/prefix.ts'
+import { type Family, parsePrefix, widen } from '../net/prefix.ts'
 import { PrefixTable } from '../net/prefix-table.ts'
 import { classify } from '../path/classify.ts'
 import { compilePolicy } from '../path/compile.ts'
@@ -18,7 +20,9 @@ import { NO_SERVICE, ServiceSlots } from '../path/service-slots.ts'
 import { createSharedState } from '../path/shared.ts'
 import { SourceRing } from '../path/source-ring.ts'
 import type { Attempt } from './attempt.ts'
+import type { Flow } from './flows/flow-tracker.ts'
 import { Handshakes } from './handshakes.ts'
+import type { Moment } from './moment.ts'
 
 const TCP = 6
 
@@ -46,6 +50,8 @@ export interface Observer {
   judged(judgement: Judgement): void
   /** A ban that the attempt in `judgement` has earned; the ban's times are those of `Attempt.nowMs`. */
   banned?(ban: Ban, mode: Mode, judgement: Judgement): void
+  /** A session that is over, and when its last packet came. */
+  ended?(session: Session, outcome: SessionOutcome, end: Moment): void
 }
 
 /**
@@ -83,25 +89,27 @@ export class Engine {
     return classify(view, this.pipeline.policy) !== NO_SERVICE
   }
 
-  /** Whether a SYN-ACK like this one comes from a service. */
-  servesFrom(view: PacketView): boolean {
-    return this.pipeline.policy.tcpPorts[view.sourcePort] !== NO_SERVICE
-  }
-
-  /** Decides an inbound SYN or datagram, and tells the observers unless no service is meant. */
-  offer(attempt: Attempt): void {
+  /**
+   * Decides an inbound SYN or datagram, and tells the observers unless no service is meant.
+   *
+   * @returns whether it passes
+   */
+  offer(attempt: Attempt): boolean {
     const { view, bytes } = attempt
     const slot = classify(view, this.pipeline.policy)
-    if (slot === NO_SERVICE) return
+    if (slot === NO_SERVICE) return false
     this.#nowMs = attempt.nowMs
     const service = this.policy.services[slot]!
     if (this.#allowed.some(view.family, bytes, attempt.sourceAt)) {
       this.#tell({ attempt, service, slot, verdict: 'accept', reason: 'allow-list' })
-    } else if (this.#hasBans && this.#isBanned(attempt, service)) {
-      this.#tell({ attempt, service, slot, verdict: 'drop', reason: 'banned' })
-    } else if (view.protocol !== TCP || !this.#handshakes.isAnswered(attempt)) {
-      this.#judge(attempt, service, slot)
+      return true
     }
+    if (this.#isBanned(view.family, bytes, attempt.sourceAt, service)) {
+      this.#tell({ attempt, service, slot, verdict: 'drop', reason: 'banned' })
+      return false
+    }
+    if (view.protocol === TCP && this.#handshakes.isAnswered(attempt)) return true
+    return this.#judge(attempt, service, slot)
   }
 
   /** Takes note of an outbound SYN-ACK. */
@@ -109,7 +117,23 @@ export class Engine {
     this.#handshakes.answer(attempt)
   }
 
-  #judge(attempt: Attempt, service: Service, slot: number): void {
+  /** Takes note that the client of a connection has shown that its address is its own. */
+  assured(_flow: Flow): void {}
+
+  /** Judges a session that is over. What a ban has cut off is none. */
+  closed({ address, serverPort, startMs, lastMs, toServer, toClient }: Flow, end: Moment): void {
+    const service = this.policy.services[this.pipeline.policy.tcpPorts[serverPort]!]
+    if (service?.outcome === undefined) return
+    const { family, bytes } = address
+    if (this.#isBanned(family, bytes, 0, service)) return
+    const source = family === 4 ? address : widen(address, 64)
+    const durationMs = lastMs - startMs
+    const session: Session = { source, address, service: service.name, durationMs, toServer, toClient }
+    const outcome = judgeSession(session, service.outcome)
+    for (const observer of this.#observers) observer.ended?.(session, outcome, end)
+  }
+
+  #judge(attempt: Attempt, service: Service, slot: number): boolean {
     const { view, bytes, offset, length } = attempt
     const seen = Math.min(length, this.policy.queue.copyBytes)
     const verdict = this.pipeline.judge(bytes, offset, seen, attempt.nowMs)
@@ -117,6 +141,7 @@ export class Engine {
     const reason = REASONS[this.pipeline.reason]!.name
     this.#tell({ attempt, service, slot, verdict: VERDICTS[verdict]!, reason })
     if (this.pipeline.takePromoted() > 0) judgePromotions(this.#promotionState)
+    return verdict !== Verdict.drop
   }
 
   #tell(judgement: Judgement): void {
@@ -124,9 +149,10 @@ export class Engine {
     for (const observer of this.#observers) observer.judged(judgement)
   }
 
-  #isBanned({ view, bytes, sourceAt }: Attempt, service: Service): boolean {
+  #isBanned(family: Family, bytes: Uint8Array, at: number, service: Service): boolean {
+    if (!this.#hasBans) return false
     return [ALL_PORTS, service.name].some((scope) =>
-      this.#banSets.matches(banSetName(scope, view.family), view.family, bytes, sourceAt),
+      this.#banSets.matches(banSetName(scope, family), family, bytes, at),
     )
   }
 

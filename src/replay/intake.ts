@@ -7,7 +7,9 @@ import { Direction } from './capture/link-layer.ts'
 import type { CapturedPacket } from './capture/packet.ts'
 import { CaptureClock } from './capture-clock.ts'
 import type { Engine } from './engine.ts'
+import { type Flow, FlowTracker } from './flows/flow-tracker.ts'
 import { type Inference, LocalInference } from './local.ts'
+import type { Moment } from './moment.ts'
 import { Sample } from './sample.ts'
 
 const TCP = 6
@@ -53,11 +55,23 @@ export class Intake {
   inference: Inference | undefined
   readonly #engines: readonly Engine[]
   readonly #attempt = new Attempt()
+  readonly #flows: FlowTracker
+  /** By TCP port: 1 where some engine has a service. */
+  readonly #isServed = new Uint8Array(65_536)
   #local: PrefixTable<true> | undefined
   #sample: { readonly packets: Sample; readonly locals: LocalInference } | undefined
 
   constructor(engines: readonly Engine[], local: readonly Prefix[] | undefined) {
     this.#engines = engines
+    this.#flows = new FlowTracker({
+      assured: (flow) => this.#tell(flow, (engine) => engine.assured(flow)),
+      closed: (flow) => this.#tell(flow, (engine) => engine.closed(flow, this.#momentOf(flow))),
+    })
+    for (const { policy } of engines) {
+      for (const { protocol, first, last } of policy.services.flatMap(({ ports }) => ports)) {
+        if (protocol === 'tcp') this.#isServed.fill(1, first, last + 1)
+      }
+    }
     if (local === undefined) this.#sample = { packets: new Sample(), locals: new LocalInference() }
     else this.#local = tableOf(local)
   }
@@ -83,9 +97,15 @@ export class Intake {
     }
   }
 
-  /** After the last packet: infers from what there is, if that is still to be done. */
+  /** After the last packet: infers from what there is, if that is still to be done, and ends what is over. */
   finish(): void {
     this.#infer(true)
+    this.#flows.finish(this.clock.nowMs)
+  }
+
+  /** Connections whose sessions were forgotten for others. */
+  get forgottenFlows(): number {
+    return this.#flows.forgotten
   }
 
   #infer(isWhole: boolean): void {
@@ -105,7 +125,7 @@ export class Intake {
     const { view } = this.#attempt
     if (!isNew(view)) {
       this.counts.connections++
-      return (view.tcpFlags & SYN_ACK) === SYN_ACK && this.#engines.some((engine) => engine.servesFrom(view))
+      return (this.#isServed[view.sourcePort]! | this.#isServed[view.destinationPort]!) !== 0
     }
     if (!this.#engines.some((engine) => engine.serves(view))) this.counts.otherPorts++
     else if (direction === Direction.outbound) this.counts.notInbound++
@@ -120,21 +140,48 @@ export class Intake {
       return
     }
     const { packets, locals } = this.#sample
-    packets.add(attempt)
-    if (isNew(attempt.view)) locals.see(attempt)
+    const isAttempt = isNew(attempt.view)
+    packets.add(attempt, isAttempt)
+    if (isAttempt) locals.see(attempt)
     if (packets.isFull) this.#infer(false)
   }
 
   #dispatch(attempt: Attempt): void {
     const { view, bytes, destinationAt } = attempt
+    this.#flows.tick(attempt.nowMs)
     if (!isNew(view)) {
-      for (const engine of this.#engines) engine.answer(attempt)
+      this.#follow(attempt)
     } else if (this.#local!.some(view.family, bytes, destinationAt)) {
       this.counts.inbound++
-      for (const engine of this.#engines) engine.offer(attempt)
+      let passedBy = 0
+      for (const [i, engine] of this.#engines.entries()) if (engine.offer(attempt)) passedBy |= 1 << i
+      if (passedBy !== 0 && view.protocol === TCP) this.#flows.open(attempt, passedBy)
     } else {
       this.counts.notInbound++
     }
+  }
+
+  /** A TCP packet that asks for no connection, from a port of a service or to one. */
+  #follow(attempt: Attempt): void {
+    const { view, bytes, destinationAt } = attempt
+    const isFromServer =
+      this.#isServed[view.sourcePort] === 1 &&
+      !(this.#isServed[view.destinationPort] === 1 && this.#local!.some(view.family, bytes, destinationAt))
+    if (isFromServer && (view.tcpFlags & SYN_ACK) === SYN_ACK) {
+      for (const engine of this.#engines) engine.answer(attempt)
+    }
+    this.#flows.follow(attempt, isFromServer)
+  }
+
+  #tell({ passedBy }: Flow, tell: (engine: Engine) => void): void {
+    for (const [i, engine] of this.#engines.entries()) if (passedBy & (1 << i)) tell(engine)
+  }
+
+  /** When the last packet of `flow` came: at or before the one that is at hand. */
+  #momentOf({ lastMs }: Flow): Moment {
+    const { timeMs, elapsedMs, nowMs } = this.#attempt
+    const agoMs = nowMs - lastMs
+    return { timeMs: timeMs - agoMs, elapsedMs: elapsedMs - agoMs }
   }
 
   #countUnreadable({ length, originalLength }: CapturedPacket, reason: Reason): void {

@@ -1,10 +1,14 @@
 import type { Mode, Policy, Service } from '../config/policy.ts'
 import type { Ban } from '../control/ban.ts'
 import { ALL_PORTS } from '../control/escalation.ts'
+import type { Outcome as SessionOutcome } from '../control/outcome.ts'
+import type { Session } from '../control/session.ts'
 import { formatPrefix } from '../net/prefix.ts'
-import { BucketRecord, type Moment } from './bucket-record.ts'
+import { BucketRecord } from './bucket-record.ts'
 import { BucketRecords } from './bucket-records.ts'
 import type { Judgement, Observer, ReplayReason } from './engine.ts'
+import type { Moment } from './moment.ts'
+import { type SessionCounts, SessionRecords } from './session-records.ts'
 
 /** Of each kind of record. */
 const MOST_RECORDS = 65_536
@@ -20,6 +24,7 @@ export interface ServiceTotals {
   /** Accepted because of the allow list. */
   allowed: number
   readonly reasons: Map<ReplayReason, number>
+  readonly sessions: SessionCounts
 }
 
 /** A ban that was given. */
@@ -45,6 +50,7 @@ export class Outcome implements Observer {
   readonly services = new Map<string, ServiceTotals>()
   readonly sources: BucketRecords
   readonly networks: BucketRecords
+  readonly sessions: SessionRecords
   /** By service: the bucket of all strangers. */
   readonly totals = new Map<string, BucketRecord>()
   /** In the order of time. */
@@ -59,6 +65,7 @@ export class Outcome implements Observer {
     this.policy = policy
     this.sources = new BucketRecords('source', policy.services, most)
     this.networks = new BucketRecords('network', policy.services, most)
+    this.sessions = new SessionRecords(most)
     this.#mostBans = most
     for (const { name } of policy.services) {
       this.services.set(name, {
@@ -68,6 +75,7 @@ export class Outcome implements Observer {
         banned: 0,
         allowed: 0,
         reasons: new Map(),
+        sessions: { failed: 0, succeeded: 0, unclear: 0 },
       })
     }
   }
@@ -82,6 +90,11 @@ export class Outcome implements Observer {
     if (reason === 'banned') this.#countDropped(this.sources.find(judgement), service.name)
     if (service.limits.network !== undefined) this.networks.add(judgement)
     if (service.limits.total !== undefined) this.#totalOf(service).add({ reason, timeMs, elapsedMs })
+  }
+
+  ended(session: Session, outcome: SessionOutcome, end: Moment): void {
+    this.services.get(session.service)!.sessions[outcome]++
+    this.sessions.add(session, outcome, end)
   }
 
   banned(ban: Ban, mode: Mode, { attempt, service }: Judgement): void {

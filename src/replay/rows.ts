@@ -1,9 +1,11 @@
 import type { Mode, Policy } from '../config/policy.ts'
 import { modeOf } from '../control/state.ts'
 import type { LimitKind } from '../path/compile.ts'
-import type { BucketRecord, Moment } from './bucket-record.ts'
+import type { BucketRecord } from './bucket-record.ts'
 import { isoTime } from './iso-time.ts'
+import type { Moment } from './moment.ts'
 import type { Outcome } from './outcome.ts'
+import type { SessionCounts } from './session-records.ts'
 
 /** A bucket is close to empty from this share of its burst on. */
 const CLOSE = 0.8
@@ -26,6 +28,17 @@ export interface ServiceRow {
   readonly banned: number
   readonly allowed: number
   readonly reasons: Readonly<Record<string, number>>
+  /** Connections that were let through and are over, by how the login went. All 0 where the policy does not ask. */
+  readonly sessions: Readonly<SessionCounts>
+}
+
+/** What a source's sessions with a service came to. */
+export interface SourceSessions extends Readonly<SessionCounts> {
+  readonly source: string
+  readonly service: string
+  /** When the first one and the last one ended. */
+  readonly first: At
+  readonly last: At
 }
 
 /** A bucket that was asked for more than it had, or for nearly as much. */
@@ -129,6 +142,19 @@ export function refusedSources({ sources }: Outcome): RefusedSource[] {
         a.first.afterSeconds - b.first.afterSeconds ||
         compareText(a.source, b.source) ||
         compareText(a.service, b.service),
+    )
+}
+
+/** Sources with sessions, those with most failed ones on top. */
+export function sessionRows({ sessions }: Outcome): SourceSessions[] {
+  return [...sessions]
+    .map((record) => ({ ...record, first: at(record.first), last: at(record.last) }))
+    .sort(
+      (a, b) =>
+        b.failed - a.failed ||
+        b.succeeded - a.succeeded ||
+        b.unclear - a.unclear ||
+        compareText(`${a.service} ${a.source}`, `${b.service} ${b.source}`),
     )
 }
 

@@ -15,7 +15,9 @@ import {
   type RefusedSource,
   refusedSources,
   type ServiceRow,
+  type SourceSessions,
   serviceRows,
+  sessionRows,
 } from './rows.ts'
 
 /** A policy and the file that it comes from. */
@@ -65,9 +67,15 @@ export interface PolicySummary {
   readonly limited: readonly BucketRow[]
   readonly sources: readonly RefusedSource[]
   readonly banned: readonly BanRow[]
+  readonly sessions: readonly SourceSessions[]
   readonly close: readonly BucketRow[]
   /** What did not fit into memory, and is in the totals only. */
-  readonly leftOut: { readonly sources: number; readonly networks: number; readonly bans: number }
+  readonly leftOut: {
+    readonly sources: number
+    readonly networks: number
+    readonly bans: number
+    readonly sessions: number
+  }
 }
 
 export function summarize(facts: ReplayFacts, policy: NamedOutcome, against?: NamedOutcome): Summary {
@@ -109,11 +117,13 @@ function summarizePolicy({ file, outcome }: NamedOutcome): PolicySummary {
     limited: limitedRows(outcome),
     sources: refusedSources(outcome),
     banned: banRows(outcome),
+    sessions: sessionRows(outcome),
     close: closeRows(outcome),
     leftOut: {
       sources: outcome.sources.forgotten,
       networks: outcome.networks.forgotten,
       bans: outcome.bansLeftOut,
+      sessions: outcome.sessions.forgotten,
     },
   }
 }

@@ -72,11 +72,11 @@ export class Sshd {
   }
 
   /**
-   * A login with a key from `from` (an address of `client`) that runs one command.
+   * A login with a key from `from` (an address of `client`) that runs `command`.
    *
    * @returns how long it took in ms, or `undefined` if it did not work within 5 s.
    */
-  async login(client: Host, from: string, to: string): Promise<number | undefined> {
+  async login(client: Host, from: string, to: string, command = 'echo welcome'): Promise<number | undefined> {
     const startMs = performance.now()
     const options = {
       BatchMode: 'yes',
@@ -87,9 +87,9 @@ export class Sshd {
       BindAddress: from,
     }
     const flags = Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`])
-    const args = ['-F', 'none', '-i', this.#scratch.path('client'), ...flags, `${USER}@${to}`, 'echo welcome']
-    const { stdout } = await client.attempt('ssh', ...args)
-    return stdout === 'welcome\n' ? performance.now() - startMs : undefined
+    const args = ['-F', 'none', '-i', this.#scratch.path('client'), ...flags, `${USER}@${to}`, command]
+    const { status, stdout } = await client.attempt('ssh', ...args)
+    return status === 0 && stdout !== '' ? performance.now() - startMs : undefined
   }
 
   close(): void {

@@ -10,6 +10,7 @@ import { Html, html } from './html.ts'
 import { levelsSection } from './levels-section.ts'
 import type { Recorder } from './recorder.ts'
 import { SCRIPT } from './script.ts'
+import { sessionsSection } from './sessions-section.ts'
 import { sourcesSection, topSources } from './sources-section.ts'
 import { STYLE } from './style.ts'
 import { table } from './table.ts'
@@ -53,6 +54,7 @@ ${totalsSection(policy)}
 ${timelineSection(policy.services, timeline, axis)}
 ${sourcesSection(top)}
 ${bansSection(policy.banned, policy.jitter, axis)}
+${sessionsSection(policy.services, policy.sessions)}
 ${levelsSection(top, levels, policy.banned, axis)}
 ${against === null ? '' : changesSection(against)}
 <section><h2>Policy</h2>
@@ -114,6 +116,7 @@ function totalsSection({ services, banned, leftOut }: PolicySummary): Html {
     ...(leftOut.sources > 0 ? [counted(leftOut.sources, 'source')] : []),
     ...(leftOut.networks > 0 ? [counted(leftOut.networks, 'network')] : []),
     ...(leftOut.bans > 0 ? [counted(leftOut.bans, 'ban')] : []),
+    ...(leftOut.sessions > 0 ? [`the sessions of ${counted(leftOut.sessions, 'source')}`] : []),
   ]
   return html`<section><h2>Totals</h2>
 ${table(

@@ -1,0 +1,145 @@
+import { addressBits, type Family, type Prefix } from '../../net/prefix.ts'
+import { BucketTable } from '../../path/table.ts'
+import type { Attempt } from '../attempt.ts'
+
+/** Where each lies in the table is not to depend on chance. */
+const SEED = Uint32Array.of(3, 4)
+/** Client's address, server's address, ports. */
+const WORDS = 9
+
+/**
+ * What is known of each connection, in typed arrays of a fixed size, found by addresses and ports. When there
+ * are more, the one of a few that was quiet longest is forgotten; connections that have come to be are given
+ * an hour's start over those that have not.
+ */
+export class FlowTable {
+  /** Connections that had to make room. */
+  forgotten = 0
+  readonly states: Uint8Array
+  /** 1 when the client has shown that it receives what is sent to its address. */
+  readonly assured: Uint8Array
+  /** A bit for each engine that lets it pass. */
+  readonly passedBy: Uint32Array
+  readonly startMs: Float64Array
+  readonly lastMs: Float64Array
+  /** By slot: to the server, to the client. */
+  readonly packets: Float64Array
+  readonly bytes: Float64Array
+  readonly #table: BucketTable
+  readonly #tuples: Uint32Array
+  readonly #families: Uint8Array
+  readonly #tuple = new Uint32Array(WORDS)
+  #high = 0
+  #low = 0
+
+  constructor(most: number) {
+    const memory = new SharedArrayBuffer(BucketTable.bytes(most))
+    this.#table = new BucketTable(memory, new Float64Array(2), SEED)
+    const { slots } = this
+    this.states = new Uint8Array(slots)
+    this.assured = new Uint8Array(slots)
+    this.passedBy = new Uint32Array(slots)
+    this.startMs = new Float64Array(slots)
+    this.lastMs = new Float64Array(slots)
+    this.packets = new Float64Array(2 * slots)
+    this.bytes = new Float64Array(2 * slots)
+    this.#tuples = new Uint32Array(WORDS * slots)
+    this.#families = new Uint8Array(slots)
+  }
+
+  get slots(): number {
+    return this.#table.fullAtMs.length
+  }
+
+  /** The slot of the connection that the packet belongs to, or -1. */
+  find(attempt: Attempt, isFromServer: boolean): number {
+    this.#read(attempt, isFromServer)
+    const slot = this.#table.find(this.#high, this.#low, attempt.view.family)
+    return slot >= 0 && this.states[slot] !== 0 && this.#isSame(slot) ? slot : -1
+  }
+
+  /** A slot for the connection that this SYN begins, which `find` did not find; `states` of it is to be set. */
+  insert(attempt: Attempt): number {
+    const { nowMs, view } = attempt
+    this.#read(attempt, false)
+    const found = this.#table.find(this.#high, this.#low, view.family)
+    const slot = found >= 0 ? found : this.#table.insert(this.#high, this.#low, view.family, nowMs)
+    if (this.states[slot] !== 0) this.forgotten++
+    this.#tuples.set(this.#tuple, slot * WORDS)
+    this.#families[slot] = view.family
+    this.assured[slot] = 0
+    this.passedBy[slot] = 0
+    this.startMs[slot] = nowMs
+    this.packets.fill(0, 2 * slot, 2 * slot + 2)
+    this.bytes.fill(0, 2 * slot, 2 * slot + 2)
+    this.touch(slot, nowMs)
+    return slot
+  }
+
+  /** A packet of the connection came just now. */
+  touch(slot: number, nowMs: number): void {
+    this.lastMs[slot] = nowMs
+    this.#table.fullAtMs[slot] = nowMs + (this.assured[slot] === 1 ? 3_600_000 : 0)
+  }
+
+  remove(slot: number): void {
+    this.states[slot] = 0
+    this.#table.fullAtMs[slot] = Number.NEGATIVE_INFINITY
+  }
+
+  /** The client's address. */
+  address(slot: number): Prefix {
+    const family = this.#families[slot] as Family
+    const length = addressBits(family)
+    const bytes = new Uint8Array(length / 8)
+    const view = new DataView(bytes.buffer)
+    for (let word = 0; word < length / 32; word++)
+      view.setUint32(4 * word, this.#tuples[slot * WORDS + word]!)
+    return { family, bytes, length }
+  }
+
+  /** The client's in the upper 16 bits, the server's in the lower. */
+  ports(slot: number): number {
+    return this.#tuples[slot * WORDS + 8]!
+  }
+
+  /** Fills `#tuple` and its two hashes, each a round of multiplication for every word that is in use. */
+  #read({ bytes, sourceAt, destinationAt, view }: Attempt, isFromServer: boolean): void {
+    const tuple = this.#tuple
+    const { sourcePort, destinationPort } = view
+    const words = view.family === 4 ? 1 : 4
+    const clientAt = isFromServer ? destinationAt : sourceAt
+    const serverAt = isFromServer ? sourceAt : destinationAt
+    const ports = isFromServer ? (destinationPort << 16) | sourcePort : (sourcePort << 16) | destinationPort
+    this.#high = ports
+    this.#low = ports
+    if (view.family === 4) tuple.fill(0)
+    for (let word = 0; word < words; word++) {
+      tuple[word] = uint32(bytes, clientAt + 4 * word)
+      tuple[4 + word] = uint32(bytes, serverAt + 4 * word)
+      this.#mix(tuple[word]!, tuple[4 + word]!)
+    }
+    tuple[8] = ports
+    this.#high >>>= 0
+    this.#low >>>= 0
+  }
+
+  #mix(client: number, server: number): void {
+    const high = Math.imul(this.#high ^ client, 0x9e3779b1)
+    this.#high = Math.imul(high ^ (high >>> 15) ^ server, 0xc2b2ae35)
+    const low = Math.imul(this.#low ^ server, 0x85ebca6b)
+    this.#low = Math.imul(low ^ (low >>> 13) ^ client, 0x27d4eb2f)
+  }
+
+  #isSame(slot: number): boolean {
+    const at = slot * WORDS
+    for (let word = 0; word < WORDS; word++) {
+      if (this.#tuples[at + word] !== this.#tuple[word]) return false
+    }
+    return true
+  }
+}
+
+function uint32(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
+}

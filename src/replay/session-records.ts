@@ -1,0 +1,49 @@
+import { LRUCache } from 'lru-cache'
+import type { Outcome } from '../control/outcome.ts'
+import type { Session } from '../control/session.ts'
+import { formatPrefix } from '../net/prefix.ts'
+import type { Moment } from './moment.ts'
+
+/** How many sessions ended how. */
+export type SessionCounts = Record<Outcome, number>
+
+/** The sessions of one source with one service. */
+export interface SessionRecord extends SessionCounts {
+  readonly source: string
+  readonly service: string
+  /** When the first one and the last one ended. */
+  readonly first: Moment
+  last: Moment
+}
+
+/** The sessions of each source, in bounded memory: beyond it, the source whose last one is longest ago is forgotten. */
+export class SessionRecords {
+  /** Sources forgotten for others. */
+  forgotten = 0
+  readonly #records: LRUCache<string, SessionRecord>
+
+  constructor(most: number) {
+    this.#records = new LRUCache({
+      max: most,
+      dispose: (_record, _key, why) => {
+        if (why === 'evict') this.forgotten++
+      },
+    })
+  }
+
+  add({ source, service }: Session, outcome: Outcome, end: Moment): void {
+    const name = formatPrefix(source)
+    const key = `${service} ${name}`
+    let record = this.#records.get(key)
+    if (record === undefined) {
+      record = { source: name, service, failed: 0, succeeded: 0, unclear: 0, first: end, last: end }
+      this.#records.set(key, record)
+    }
+    record[outcome]++
+    record.last = end
+  }
+
+  [Symbol.iterator](): Generator<SessionRecord> {
+    return this.#records.values()
+  }
+}

@@ -1,0 +1,59 @@
+// Measures how sessions look from outside: drives real servers with real clients through everything that can
+// become of a login, and writes what conntrack would have counted of each session to rules/outcomes/.
+//
+//   npm run measure [-- --rounds 3] [--seed 1] [--kind ssh|smtp] [--server NAME] [--case NAME] [--out DIR]
+//
+// As root, in network namespaces.
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { seeded } from '../record/random.ts'
+import { measureMail } from './measure-mail.ts'
+import { measureSsh } from './measure-ssh.ts'
+import { MAIL_SERVERS, SSH_SERVERS } from './servers.ts'
+import { formatRows, type SessionRow } from './session-rows.ts'
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '2' },
+    seed: { type: 'string', default: '1' },
+    kind: { type: 'string' },
+    server: { type: 'string' },
+    case: { type: 'string' },
+    out: { type: 'string', default: 'rules/outcomes' },
+  },
+})
+
+/** From next door to another continent. */
+const ROUND_TRIPS_MS = [0, 40, 8, 150]
+
+const measurements = {
+  ssh: { servers: SSH_SERVERS, measure: measureSsh },
+  smtp: { servers: MAIL_SERVERS, measure: measureMail },
+} as const
+
+mkdirSync(values.out, { recursive: true })
+for (const kind of ['ssh', 'smtp'] as const) {
+  if (values.kind !== undefined && values.kind !== kind) continue
+  const rows: SessionRow[] = []
+  const names = Object.keys(measurements[kind].servers).filter((name) => name === (values.server ?? name))
+  for (let round = 0; round < Number(values.rounds); round++) {
+    for (const [i, name] of names.entries()) {
+      const random = seeded(Number(values.seed) * 1000 + round * 50 + i)
+      const roundTripMs = ROUND_TRIPS_MS[(round * 3 + i) % ROUND_TRIPS_MS.length]!
+      const family = (round + i) % 2 === 0 ? 4 : 6
+      const found = await measurements[kind].measure({
+        name,
+        family,
+        random,
+        roundTripMs,
+        only: values.case,
+        firstRun: rows.length === 0 ? 0 : rows.at(-1)!.run + 1,
+      })
+      rows.push(...found)
+      console.log(
+        `${kind}, round ${round + 1}, ${name}, IPv${family}, ${roundTripMs} ms: ${found.length} sessions`,
+      )
+      writeFileSync(`${values.out}/${kind}.tsv`, formatRows(rows))
+    }
+  }
+}

@@ -1,0 +1,64 @@
+import type { MailServerOptions } from './mail-server.ts'
+import type { SshServerOptions } from './ssh-server.ts'
+
+const LEGAL = 'This system is for authorised users only. All activity is monitored and recorded.\n'
+const MOTD = `${'Welcome to Example Linux 12 (GNU/Linux 6.1.0-18-amd64 x86_64)\n'.repeat(4)}\n2 updates can be applied.\n`
+const DEFAULT_KEYS = ['rsa', 'ecdsa', 'ed25519'] as const
+
+/** As administrators have them: Debian's defaults, and what hardening guides advise. */
+export const SSH_SERVERS: Readonly<Record<string, SshServerOptions>> = {
+  debian: { program: 'openssh', hostKeys: DEFAULT_KEYS, options: [], pam: true, motd: MOTD, banner: '' },
+  'no PAM': { program: 'openssh', hostKeys: DEFAULT_KEYS, options: [], pam: false, motd: MOTD, banner: '' },
+  'one key': { program: 'openssh', hostKeys: ['ed25519'], options: [], pam: false, motd: '', banner: '' },
+  banner: {
+    program: 'openssh',
+    hostKeys: DEFAULT_KEYS,
+    options: ['MaxAuthTries 10', 'LoginGraceTime 60', 'Compression no'],
+    pam: false,
+    motd: MOTD,
+    banner: LEGAL.repeat(8),
+  },
+  'old and large': {
+    program: 'openssh',
+    hostKeys: ['rsa-4096'],
+    options: ['MACs hmac-sha2-512,hmac-sha2-256', 'Ciphers aes256-ctr,aes128-ctr', 'MaxAuthTries 3'],
+    pam: true,
+    motd: '',
+    banner: LEGAL,
+  },
+  dropbear: { program: 'dropbear', hostKeys: DEFAULT_KEYS, options: [], pam: false, motd: MOTD, banner: '' },
+  'dropbear, one key': {
+    program: 'dropbear',
+    hostKeys: ['ed25519'],
+    options: ['-m'],
+    pam: false,
+    motd: '',
+    banner: LEGAL,
+  },
+}
+
+export const MAIL_SERVERS: Readonly<Record<string, MailServerOptions>> = {
+  cyrus: { sasl: 'cyrus', key: 'rsa:2048', chain: 0, options: [] },
+  dovecot: { sasl: 'dovecot', key: 'rsa:2048', chain: 1, options: [] },
+  'cyrus, strict': {
+    sasl: 'cyrus',
+    key: 'ec -pkeyopt ec_paramgen_curve:prime256v1',
+    chain: 2,
+    options: [
+      'smtpd_banner = $myhostname ESMTP',
+      'smtpd_hard_error_limit = 3',
+      'disable_vrfy_command = yes',
+      'smtpd_helo_required = yes',
+    ],
+  },
+  'dovecot, wordy': {
+    sasl: 'dovecot',
+    key: 'rsa:4096',
+    chain: 2,
+    options: [
+      'smtpd_banner = $myhostname ESMTP $mail_name (Debian/GNU) -- No unsolicited mail, all use is logged, see https://example.test/policy',
+      'smtpd_error_sleep_time = 0',
+      'smtpd_discard_ehlo_keywords = chunking, dsn',
+    ],
+  },
+}

@@ -1,0 +1,61 @@
+import type { Flow } from '../../src/replay/flows/flow-tracker.ts'
+
+/** What really happened: `none`: nobody tried to log in. */
+export type Truth = 'none' | 'failed' | 'succeeded'
+
+/** One measured session. */
+export interface SessionRow {
+  readonly kind: 'ssh' | 'smtp'
+  /** Which run of the measuring it is of: rows of one run belong together. */
+  readonly run: number
+  readonly truth: Truth
+  /** Logins tried, where the server's log says so. */
+  readonly tries: number | undefined
+  readonly family: 4 | 6
+  /** How far away the client was. */
+  readonly roundTripMs: number
+  readonly durationMs: number
+  readonly packetsToServer: number
+  readonly bytesToServer: number
+  readonly packetsToClient: number
+  readonly bytesToClient: number
+  readonly server: string
+  readonly name: string
+}
+
+const COLUMNS = [
+  'kind',
+  'run',
+  'truth',
+  'tries',
+  'family',
+  'roundTripMs',
+  'durationMs',
+  'packetsToServer',
+  'bytesToServer',
+  'packetsToClient',
+  'bytesToClient',
+  'server',
+  'name',
+] as const
+
+export function formatRows(rows: readonly SessionRow[]): string {
+  const lines = rows.map((row) => COLUMNS.map((column) => row[column] ?? '').join('\t'))
+  return `${[COLUMNS.join('\t'), ...lines].join('\n')}\n`
+}
+
+/** What conntrack would have said of `flow`. */
+export function rowOf(
+  { address, startMs, lastMs, toServer, toClient }: Flow,
+  facts: Pick<SessionRow, 'kind' | 'run' | 'truth' | 'tries' | 'roundTripMs' | 'server' | 'name'>,
+): SessionRow {
+  return {
+    ...facts,
+    family: address.family,
+    durationMs: Math.round(lastMs - startMs),
+    packetsToServer: toServer.packets,
+    bytesToServer: toServer.bytes,
+    packetsToClient: toClient.packets,
+    bytesToClient: toClient.bytes,
+  }
+}

@@ -1,6 +1,16 @@
 import { formatPrefix } from '../net/prefix.ts'
 import { BucketTable } from '../path/table.ts'
-import type { BanPolicy, DnsPolicy, HoldPolicy, Limit, OutcomeModel, Policy, Service } from './policy.ts'
+import type {
+  BanPolicy,
+  DnsPolicy,
+  FloodPolicy,
+  HoldPolicy,
+  Limit,
+  OutcomeModel,
+  Policy,
+  Service,
+  SweepPolicy,
+} from './policy.ts'
 import { formatDuration, formatPorts, grouped } from './values.ts'
 
 /** The whole effective policy, defaults included, as text for people. */
@@ -15,7 +25,7 @@ export function explainPolicy(policy: Policy): string {
     ...policy.services.flatMap((service) => [...explainService(service), '']),
     ...explainBan(policy.ban),
     explainHolds(policy.holds),
-    ...explainDns(policy.dns),
+    ...explainDns(policy),
     '',
     `allow list: ${policy.allow.map(formatPrefix).join(', ') || 'empty; only the automatic entries'}`,
     `sources: ${grouped(policy.sources)} at the same time, in a table of ${mebibytes(BucketTable.bytes(policy.sources))}`,
@@ -36,8 +46,13 @@ export function policyAsJson(policy: Policy): object {
     ...policy,
     services: policy.services.map((service) => ({ ...service, ports: service.ports.map(formatPorts) })),
     allow: policy.allow.map(formatPrefix),
+    dns: {
+      ...policy.dns,
+      sweep: policy.dns.sweep ?? null,
+      flood: policy.dns.flood ?? null,
+      unsolicited: policy.dns.unsolicited ?? null,
+    },
     holds: policy.holds ?? null,
-    dns: { ...policy.dns, unsolicited: policy.dns.unsolicited ?? null },
     metrics: policy.metrics ?? null,
     state: policy.state ?? null,
   }
@@ -59,10 +74,9 @@ export function describeRate(ratePerSecond: number): string {
   return `${grouped(Math.round(ratePerSecond * seconds))} a ${unit}`
 }
 
-function explainService({ name, ports, mode, limits, ban, outcome }: Service): string[] {
-  const lines = [
-    `service ${name}: ${ports.map(formatPorts).join(', ')}${mode === 'shadow' ? ', shadow' : ''}`,
-  ]
+function explainService({ name, ports, mode, dns, limits, ban, outcome }: Service): string[] {
+  const remarks = [...(dns ? ['DNS queries'] : []), ...(mode === 'shadow' ? ['shadow'] : [])]
+  const lines = [`service ${name}: ${[...ports.map(formatPorts), ...remarks].join(', ')}`]
   const kinds = { source: 'each source', network: 'each network', total: 'all together' } as const
   for (const kind of ['source', 'network', 'total'] as const) {
     const limit = limits[kind]
@@ -113,13 +127,45 @@ function explainHolds(holds: HoldPolicy | undefined): string {
   )
 }
 
-function explainDns({ notrack, unsolicited }: DnsPolicy): string[] {
+function explainDns(policy: Policy): string[] {
+  const { reverse, malformed, sweep, flood, slip, notrack, unsolicited } = policy.dns
   const alarm =
     unsolicited && `are dropped and counted; an alarm from ${describeRate(unsolicited.alarmPerSecond)} on`
+  const answers = `dns: answers that nobody asked for ${alarm ?? 'pass'}`
+  if (!policy.services.some(({ dns }) => dns)) return [answers]
   return [
-    `dns: answers that nobody asked for ${alarm ?? 'pass'}`,
+    answers,
     `  queries to the DNS service ${notrack ? 'pass conntrack by' : 'are tracked like all else'}`,
+    'dns reverse queries:',
+    ...explainDnsLimits(reverse),
+    'dns malformed queries:',
+    ...explainDnsLimits(malformed),
+    ...(sweep === undefined ? ['dns sweeps: off'] : explainSweep(sweep)),
+    flood === undefined ? 'dns floods: off' : explainFlood(flood),
+    `dns slip: ${slip === 0 ? 'off' : `one in ${slip} refused queries is asked to come back over TCP`}`,
   ]
+}
+
+function explainSweep({ names, partial, withinMs, source, network }: SweepPolicy): string[] {
+  const what = `${grouped(names)} new names near one another, or ${grouped(partial)} that are no whole address`
+  return [
+    `dns sweeps: ${what}, within ${formatDuration(withinMs)}; then`,
+    ...explainDnsLimits({ source, network }),
+  ]
+}
+
+function explainFlood({ usualPerSecond, factor, calmMs }: FloodPolicy): string {
+  const least = describeRate(usualPerSecond * factor)
+  const end = `over when below half of that for ${formatDuration(calmMs)}`
+  return `dns floods: ${factor} times the usual reverse queries of the host, at least ${least}; ${end}`
+}
+
+function explainDnsLimits(limits: Partial<DnsPolicy['reverse']>): string[] {
+  const kinds = { source: 'each source', network: 'each network', total: 'all together' } as const
+  return (['source', 'network', 'total'] as const).flatMap((kind) => {
+    const limit = limits[kind]
+    return limit ? [`  ${kinds[kind].padEnd(12)}  ${explainLimit(limit)}`] : []
+  })
 }
 
 /** How long the first, second ... ban is, in ms, up to the longest; at most ten. */

@@ -1,11 +1,22 @@
 import { readFileSync, type Stats, statSync } from 'node:fs'
 import { EXIT, Failure } from '../failure.ts'
 import { type Path, PolicyDocument, type Problem } from './document.ts'
-import type { Limit, OutcomeKind, OutcomeModel, Policy, Service } from './policy.ts'
+import type {
+  DnsLimits,
+  DnsPolicy,
+  Limit,
+  OutcomeKind,
+  OutcomeModel,
+  Policy,
+  PortRange,
+  Service,
+} from './policy.ts'
 import { type PolicyFile, policyFile } from './schema.ts'
 
 /** An allow list of 65,536 entries fits. */
 const MOST_BYTES = 2 ** 20
+/** Assigned by IANA to domain. */
+const DNS_PORT = 53
 /** More lines than this nobody reads, and a file that is no policy at all has as many as it likes. */
 const MOST_LINES = 100
 
@@ -139,11 +150,8 @@ function toPolicy(file: PolicyFile): Policy {
       jitter: file.ban.jitter,
       maxEntries: file.ban.maxEntries,
     },
+    dns: toDns(file.dns),
     holds: file.holds,
-    dns: {
-      notrack: file.dns.notrack,
-      unsolicited: file.dns.unsolicited && { alarmPerSecond: file.dns.unsolicited.alarm },
-    },
     allow: file.allow,
     firewall: { backend: file.firewall.backend, checkMs: file.firewall.check },
     metrics: file.metrics,
@@ -170,6 +178,7 @@ function toService(
     name,
     ports: file.ports,
     mode: file.mode,
+    dns: file.dns ?? file.ports.some(isDnsPort),
     limits: {
       source: toLimit(file.limits.source),
       network: toLimit(file.limits.network),
@@ -191,6 +200,35 @@ function toOutcomeModel(kind: OutcomeKind, file: PolicyFile['outcomes'][OutcomeK
   }
 }
 
+function isDnsPort({ protocol, first, last }: PortRange): boolean {
+  return protocol === 'udp' && first <= DNS_PORT && DNS_PORT <= last
+}
+
+function toDns(file: PolicyFile['dns']): DnsPolicy {
+  const { reverse, malformed, sweep, flood, slip, notrack, unsolicited } = file
+  return {
+    reverse: toDnsLimits(reverse),
+    malformed: toDnsLimits(malformed),
+    sweep: sweep && {
+      names: sweep.names,
+      partial: sweep.partial,
+      withinMs: sweep.within,
+      source: toLimit(sweep.source),
+      network: toLimit(sweep.network),
+    },
+    flood: flood && { usualPerSecond: flood.usual, factor: flood.factor, calmMs: flood.calm },
+    slip,
+    notrack,
+    unsolicited: unsolicited && { alarmPerSecond: unsolicited.alarm },
+  }
+}
+
+function toDnsLimits({ source, network, total }: PolicyFile['dns']['reverse']): DnsLimits {
+  return { source: toLimit(source), network: toLimit(network), total: toLimit(total) }
+}
+
+function toLimit(file: { burst: number; rate: number }): Limit
+function toLimit(file: { burst: number; rate: number } | undefined): Limit | undefined
 function toLimit(file: { burst: number; rate: number } | undefined): Limit | undefined {
   return file && { burst: file.burst, ratePerSecond: file.rate }
 }

@@ -45,6 +45,8 @@ export interface Service {
   readonly name: string
   readonly ports: readonly PortRange[]
   readonly mode: Mode
+  /** Datagrams to its UDP ports are DNS queries. */
+  readonly dns: boolean
   /** `undefined`: no such limit. */
   readonly limits: {
     readonly source: Limit | undefined
@@ -89,7 +91,18 @@ export interface Limit {
   readonly ratePerSecond: number
 }
 
+/** What holds for the queries of all services with `dns`, in addition to their own limits. */
 export interface DnsPolicy {
+  /** For PTR queries below in-addr.arpa and ip6.arpa. */
+  readonly reverse: DnsLimits
+  /** For payloads that are no valid query. */
+  readonly malformed: DnsLimits
+  /** `undefined`: no sweep is looked for. */
+  readonly sweep: SweepPolicy | undefined
+  /** `undefined`: the host's reverse queries as a whole are not watched. */
+  readonly flood: FloodPolicy | undefined
+  /** One in so many refused queries is answered with TC=1; 0: none. */
+  readonly slip: number
   /** Queries to the DNS service and its answers pass conntrack by. */
   readonly notrack: boolean
   /** `undefined`: answers that nobody asked for pass. */
@@ -99,6 +112,32 @@ export interface DnsPolicy {
 interface UnsolicitedPolicy {
   /** From so many unsolicited answers a second, over a minute, there is an alarm. */
   readonly alarmPerSecond: number
+}
+
+export interface DnsLimits {
+  readonly source: Limit
+  readonly network: Limit
+  readonly total: Limit
+}
+
+export interface SweepPolicy {
+  /** So many new reverse names in `withinMs`, close to one another, are a sweep. */
+  readonly names: number
+  /** So many names of ip6.arpa that are no whole address. */
+  readonly partial: number
+  readonly withinMs: number
+  /** What a sweep is still allowed, together with `dns.reverse`. */
+  readonly source: Limit
+  readonly network: Limit
+}
+
+export interface FloodPolicy {
+  /** The level of the host's reverse queries is never believed to be lower, a second. */
+  readonly usualPerSecond: number
+  /** So many times the level is a flood. */
+  readonly factor: number
+  /** It is over when the rate has been below half of that for so long. */
+  readonly calmMs: number
 }
 
 export interface HoldPolicy {

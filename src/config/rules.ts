@@ -63,6 +63,26 @@ export function serviceCanBan({ ports, ban }: ServiceSettings, context: Context)
   )
 }
 
+export function serviceSpeaksDns(
+  { ports, dns }: { ports: PortRange[]; dns?: boolean | undefined },
+  context: Context,
+): void {
+  if (dns !== true || !isSound(context, 'dns') || !isSound(context, 'ports')) return
+  if (ports.some(({ protocol }) => protocol === 'udp')) return
+  complain(
+    context,
+    ['dns'],
+    'no port is UDP, and only datagrams are read as DNS queries; add one such as 53/udp or remove this key',
+  )
+}
+
+export function sweepLimitsNest(
+  { source, network }: { source: LimitSettings; network: LimitSettings },
+  context: Context,
+): void {
+  limitsNest({ source, network }, context)
+}
+
 /** Names are usable, their number is bounded, and each port belongs to one enabled service. */
 export function servicesAreApart(services: Record<string, ServiceSettings>, context: Context): void {
   const names = Object.keys(services)

@@ -7,7 +7,9 @@ import {
   outcomesAreApart,
   partsFitTogether,
   serviceCanBan,
+  serviceSpeaksDns,
   servicesAreApart,
+  sweepLimitsNest,
 } from './rules.ts'
 import {
   allowed,
@@ -38,6 +40,7 @@ const service = section({
   enabled: value(boolean, true),
   ports: list(value(ports), 'a list of ports, such as [22, 53/udp]', 1, 64),
   mode: value(choice('enforce', 'shadow'), 'enforce'),
+  dns: value(boolean).optional(),
   limits: section({
     source: limit.optional(),
     network: limit.optional(),
@@ -49,7 +52,9 @@ const service = section({
     within: value(duration(SECOND, 7 * DAY)),
   }).optional(),
   outcome: value(choice('ssh', 'smtp', 'none'), 'none'),
-}).superRefine(serviceCanBan, evenIfWrong())
+})
+  .superRefine(serviceCanBan, evenIfWrong())
+  .superRefine(serviceSpeaksDns, evenIfWrong())
 
 /** The numbers by default: see docs/outcomes.md. */
 function outcomeModel(least: number, failed: number, succeeded: number, grace: string) {
@@ -99,6 +104,25 @@ export const policyFile = section({
   ),
   dns: orEmpty(
     section({
+      reverse: limits({ source: [100, '10/s'], network: [5000, '500/s'], total: [20_000, '2000/s'] }),
+      malformed: limits({ source: [20, '1/s'], network: [200, '10/s'], total: [1000, '50/s'] }),
+      sweep: orOff(
+        section({
+          names: value(integer(8, 10_000), 30),
+          partial: value(integer(4, 10_000), 16),
+          within: value(duration(10 * SECOND, 3600 * SECOND), '1m'),
+          source: limitOf(10, '1/s'),
+          network: limitOf(20, '2/s'),
+        }).superRefine(sweepLimitsNest, evenIfWrong()),
+      ),
+      flood: orOff(
+        section({
+          usual: value(rate, '200/s'),
+          factor: value(decimal(1.5, 100), 4),
+          calm: value(duration(SECOND, 3600 * SECOND), '30s'),
+        }),
+      ),
+      slip: value(integer(0, 10), 2),
       notrack: value(boolean, false),
       unsolicited: orOff(section({ alarm: value(rate, '10/s') })),
     }),
@@ -150,6 +174,21 @@ export const policyFile = section({
 })
   .superRefine(partsFitTogether, evenIfWrong())
   .superRefine(dnsFitsServices, evenIfWrong())
+
+/** Limits of which every part has a default. */
+function limits(defaults: Record<'source' | 'network' | 'total', readonly [burst: number, rate: string]>) {
+  return orEmpty(
+    section({
+      source: limitOf(...defaults.source),
+      network: limitOf(...defaults.network),
+      total: limitOf(...defaults.total),
+    }).superRefine(limitsNest, evenIfWrong()),
+  )
+}
+
+function limitOf(burst: number, perTime: string) {
+  return orEmpty(section({ burst: value(integer(1, 1_000_000), burst), rate: value(rate, perTime) }))
+}
 
 export type PolicyFile = z.output<typeof policyFile>
 

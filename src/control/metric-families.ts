@@ -1,8 +1,11 @@
+import { DNS_KINDS } from '../path/dns/message.ts'
+import { SWEEP_KINDS } from '../path/dns/sweeps.ts'
 import { ALLOW_ORIGINS } from './allow-list.ts'
 import {
   activeBans,
   BATCHES,
   byHoldSet,
+  byLabel,
   byQueue,
   byService,
   byTable,
@@ -138,6 +141,20 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
     type: 'counter',
     labels: ['table'],
     read: (state) => byTable(state, 1),
+  },
+  {
+    name: 'sluice_dns_queries_total',
+    help: 'Datagrams to DNS services, by what they are; refused ones are counted too.',
+    type: 'counter',
+    labels: ['kind'],
+    read: (state) => byLabel(state, 'kind', DNS_KINDS, (counters) => counters.dnsKinds),
+  },
+  {
+    name: 'sluice_dns_sweeps_total',
+    help: 'Sources and networks whose reverse queries were recognised as a walk.',
+    type: 'counter',
+    labels: ['kind'],
+    read: (state) => byLabel(state, 'kind', SWEEP_KINDS, (counters) => counters.sweeps, 'none'),
   },
   {
     name: 'sluice_batches_total',

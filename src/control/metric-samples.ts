@@ -62,11 +62,23 @@ export function byService(
   return policy.services.map(({ name }) => sample({ service: name }, counts[slots.slotOf(name)]!))
 }
 
-/** Occupied slots (`index` 0) or evictions (1) of the two bucket tables. */
+/** Occupied slots (`index` 0) or evictions (1) of the bucket tables. */
 export function byTable({ threads }: DaemonState, index: number): Sample[] {
-  return (['sources', 'networks'] as const).map((table) =>
+  return (['sources', 'networks', 'walkers'] as const).map((table) =>
     sample({ table }, sumOver(threads, (counters) => counters[table])[index]!),
   )
+}
+
+/** One of the path's counters with an element for each of `labels`, but those in `leftOut`. */
+export function byLabel(
+  { threads }: DaemonState,
+  label: string,
+  labels: readonly string[],
+  pick: (counters: PathCounters) => Float64Array,
+  leftOut?: string,
+): Sample[] {
+  const counts = sumOver(threads, pick)
+  return labels.flatMap((name, i) => (name === leftOut ? [] : [sample({ [label]: name }, counts[i]!)]))
 }
 
 /** Something that `pick` takes from the addon's counters of each queue. */

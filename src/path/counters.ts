@@ -1,3 +1,5 @@
+import { DNS_KINDS } from './dns/message.ts'
+import { SWEEP_KINDS } from './dns/sweeps.ts'
 import { REASONS, VERDICTS } from './reasons.ts'
 import { NO_SERVICE } from './service-slots.ts'
 
@@ -8,6 +10,8 @@ export const BATCH_SECONDS = [
 
 const SERVICES = NO_SERVICE + 1
 const REASON_COUNT = REASONS.length
+const KINDS = DNS_KINDS.length
+const SWEEPS = SWEEP_KINDS.length
 const DECISIONS = SERVICES * VERDICTS.length * REASON_COUNT
 
 /**
@@ -15,7 +19,7 @@ const DECISIONS = SERVICES * VERDICTS.length * REASON_COUNT
  * thread reads when it is asked. Doubles count exactly to 2^53 and cost the path 3 ns.
  */
 export class PathCounters {
-  static readonly BYTES = (DECISIONS + 2 * SERVICES + 9 + BATCH_SECONDS.length + 2) * 8
+  static readonly BYTES = (DECISIONS + 2 * SERVICES + 11 + KINDS + SWEEPS + BATCH_SECONDS.length + 2) * 8
 
   /** Packets by service, verdict and reason; see `decisionIndex`. */
   readonly decisions: Float64Array
@@ -28,6 +32,12 @@ export class PathCounters {
   /** `[occupied slots, evictions]` of each table. */
   readonly sources: Float64Array
   readonly networks: Float64Array
+  /** The same of the table behind the records of sweeps. */
+  readonly walkers: Float64Array
+  /** Datagrams to DNS services, by `DNS_KINDS`. */
+  readonly dnsKinds: Float64Array
+  /** Sweeps recognised, by `SWEEP_KINDS`. */
+  readonly sweeps: Float64Array
   /** Batches by time, not cumulative, and the sum of their seconds in the last place. */
   readonly batchSeconds: Float64Array
 
@@ -45,6 +55,9 @@ export class PathCounters {
     this.holdsLost = next(1)
     this.sources = next(2)
     this.networks = next(2)
+    this.walkers = next(2)
+    this.dnsKinds = next(KINDS)
+    this.sweeps = next(SWEEPS)
     this.batchSeconds = next(BATCH_SECONDS.length + 2)
   }
 

@@ -24,8 +24,11 @@ export class PacketView {
   destinationPort = 0
   tcpFlags = 0
   tcpSequence = 0
-  /** Where the payload of a UDP packet begins in `bytes`. */
+  /** Where the payload of a UDP packet begins in `bytes`, and where what is there of it ends. */
   payloadStart = 0
+  payloadEnd = 0
+  /** The payload goes on beyond what was captured, or in later fragments. */
+  isPayloadCut = false
 }
 
 /**
@@ -55,8 +58,8 @@ function decodeIPv4(view: PacketView, bytes: Uint8Array, offset: number, length:
 
   const fragment = uint16(bytes, offset + 6)
   if ((fragment & 0x1fff) !== 0) return Reason.laterFragment
-  const end = offset + Math.min(length, totalLength)
-  return decodePorts(view, bytes, offset + headerLength, end, (fragment & 0x2000) !== 0)
+  const at = offset + headerLength
+  return decodePorts(view, bytes, at, offset + length, offset + totalLength, (fragment & 0x2000) !== 0)
 }
 
 function decodeIPv6(view: PacketView, bytes: Uint8Array, offset: number, length: number): Reason {
@@ -67,7 +70,8 @@ function decodeIPv6(view: PacketView, bytes: Uint8Array, offset: number, length:
 
   // A payload length of 0 announces a jumbogram (RFC 2675): then only what was captured is known.
   const payloadLength = uint16(bytes, offset + 4)
-  const end = offset + (payloadLength === 0 ? length : Math.min(length, 40 + payloadLength))
+  const packetEnd = offset + (payloadLength === 0 ? length : 40 + payloadLength)
+  const end = Math.min(offset + length, packetEnd)
   let next = bytes[offset + 6]!
   let at = offset + 40
   let isFragment = false
@@ -97,19 +101,22 @@ function decodeIPv6(view: PacketView, bytes: Uint8Array, offset: number, length:
         break
       default:
         view.protocol = next
-        return decodePorts(view, bytes, at, end, isFragment)
+        return decodePorts(view, bytes, at, offset + length, packetEnd, isFragment)
     }
   }
   return Reason.tooManyHeaders
 }
 
+/** @param capturedEnd, packetEnd where the captured bytes end, and where the packet does by its IP header */
 function decodePorts(
   view: PacketView,
   bytes: Uint8Array,
   at: number,
-  end: number,
+  capturedEnd: number,
+  packetEnd: number,
   isFragment: boolean,
 ): Reason {
+  const end = Math.min(capturedEnd, packetEnd)
   if (view.protocol !== TCP && view.protocol !== UDP) return Reason.noService
   if (at + (view.protocol === TCP ? TCP_BYTES : UDP_BYTES) > end) {
     return isFragment ? Reason.shortFragment : Reason.malformed
@@ -120,7 +127,10 @@ function decodePorts(
     view.tcpSequence = uint32(bytes, at + 4)
     view.tcpFlags = bytes[at + 13]!
   } else {
+    const datagramEnd = at + uint16(bytes, at + 4)
     view.payloadStart = at + UDP_BYTES
+    view.payloadEnd = Math.min(end, datagramEnd)
+    view.isPayloadCut = view.payloadEnd < (isFragment ? datagramEnd : Math.min(datagramEnd, packetEnd))
   }
   return Reason.withinLimit
 }

@@ -1,7 +1,6 @@
-import { type CompiledPolicy, KNOWN_LIMIT, LIMITS_PER_SLOT } from './compile.ts'
+import { type CompiledPolicy, LIMITS_PER_SLOT, NETWORK_LIMIT, TOTAL_LIMIT } from './compile.ts'
 import type { PacketView } from './decode.ts'
 import { networkBits } from './limits.ts'
-import { Reason } from './reasons.ts'
 import type { SharedState } from './shared.ts'
 import { SourceRing } from './source-ring.ts'
 import { BucketTable } from './table.ts'
@@ -57,14 +56,17 @@ export class Holds {
     if (this.#inFullBatches > policy.holdAbove) this.#fillingUntilMs = nowMs + RELIEF_MS
   }
 
-  /** Takes note that the packet in `view` was refused. */
-  refused(view: PacketView, service: number, reason: Reason, policy: CompiledPolicy, nowMs: number): void {
+  /**
+   * Takes note that the packet in `view` was refused. Limits of DNS queries may be much tighter than that of
+   * the service, by which a hold goes: it stops all that the source sends.
+   *
+   * @param kind of the limit that refused it: its place among those of a slot
+   */
+  refused(view: PacketView, service: number, kind: number, policy: CompiledPolicy, nowMs: number): void {
     if (nowMs >= this.#fillingUntilMs || policy.holdFactor === 0) return
-    if (reason !== Reason.sourceLimit && reason !== Reason.networkLimit && reason !== Reason.knownLimit)
-      return
-    const isNetwork = reason === Reason.networkLimit
-    const limit = isNetwork ? 1 : reason === Reason.knownLimit ? KNOWN_LIMIT : 0
-    const intervalMs = policy.intervalMs[service * LIMITS_PER_SLOT + limit]! / policy.holdFactor
+    if (kind === TOTAL_LIMIT) return
+    const isNetwork = kind === NETWORK_LIMIT
+    const intervalMs = policy.intervalMs[service * LIMITS_PER_SLOT + kind]! / policy.holdFactor
     if (!this.#overflows(view, service, isNetwork, intervalMs, nowMs)) return
     this.#fillingUntilMs = nowMs + RELIEF_MS
     if (this.#ring.push(view, service, prefixLength(view, isNetwork), nowMs)) this.#handedOver++

@@ -1,5 +1,12 @@
 import type { Family } from '../net/prefix.ts'
-import { type CompiledPolicy, KNOWN_LIMIT, LIMITS_PER_SLOT } from './compile.ts'
+import {
+  type CompiledPolicy,
+  KNOWN_LIMIT,
+  LIMITS_PER_SLOT,
+  NETWORK_LIMIT,
+  SOURCE_LIMIT,
+  TOTAL_LIMIT,
+} from './compile.ts'
 import type { PacketView } from './decode.ts'
 import { Known, type KnownGood } from './known-good.ts'
 import { Reason } from './reasons.ts'
@@ -13,6 +20,13 @@ export interface Buckets {
   readonly totalFullAtMs: Float64Array
   readonly known: KnownGood
 }
+
+/**
+ * How a source stands where a limit of DNS is asked: strangers are barred by what bars them all, while the
+ * limits of networks and of all strangers are nothing to who is known good.
+ */
+export const Standing = { ordinary: 0, barred: 1, known: 2 } as const
+export type Standing = (typeof Standing)[keyof typeof Standing]
 
 /**
  * The token buckets, as GCRA (ITU-T I.371, annex A): a bucket is the one time at which it will be full
@@ -29,22 +43,38 @@ export interface Buckets {
 export class Limits {
   /** The slot of the source that `admit` refused by its own limit. */
   refusedSlot = -1
+  /** Which limit has refused last: its place among those of a slot. */
+  refusedKind = 0
+  /** The slot of the source that `admit` let through. */
+  #admittedSlot = -1
   readonly #buckets: Buckets
 
   constructor(buckets: Buckets) {
     this.#buckets = buckets
   }
 
-  /** `Reason.withinLimit` or `knownGood` with a token taken from each bucket, or the limit that refuses. */
-  admit(view: PacketView, service: number, policy: CompiledPolicy, nowMs: number): Reason {
+  /**
+   * `Reason.withinLimit` or `knownGood` with a token taken from each bucket, or the limit that refuses.
+   *
+   * @param service a slot, or a set of `DnsSet`
+   * @param standing of the source where the set is one of DNS
+   */
+  admit(
+    view: PacketView,
+    service: number,
+    policy: CompiledPolicy,
+    nowMs: number,
+    standing: Standing = Standing.ordinary,
+  ): Reason {
     const { sources, networks, totalFullAtMs, known } = this.#buckets
     const { intervalMs, toleranceMs } = policy
     const limit = service * LIMITS_PER_SLOT
     const tag = bucketTag(service, view.family)
     const knownInterval = intervalMs[limit + KNOWN_LIMIT]!
-    const sourceInterval = intervalMs[limit]!
-    const networkInterval = intervalMs[limit + 1]!
-    let totalInterval = intervalMs[limit + 2]!
+    const sourceInterval = intervalMs[limit + SOURCE_LIMIT]!
+    const isFree = standing === Standing.known
+    const networkInterval = isFree ? 0 : intervalMs[limit + NETWORK_LIMIT]!
+    let totalInterval = isFree ? 0 : intervalMs[limit + TOTAL_LIMIT]!
     const networkLow = networkBits(view)
     if (knownInterval !== 0) {
       if (known.source(view, service, nowMs) !== Known.none)
@@ -55,9 +85,12 @@ export class Limits {
     let source = -1
     if (sourceInterval !== 0) {
       source = sources.find(view.sourceHigh, view.sourceLow, tag)
-      if (source >= 0 && isEmpty(sources.fullAtMs, source, nowMs, sourceInterval, toleranceMs[limit]!)) {
+      if (
+        source >= 0 &&
+        isEmpty(sources.fullAtMs, source, nowMs, sourceInterval, toleranceMs[limit + SOURCE_LIMIT]!)
+      ) {
         this.refusedSlot = source
-        return Reason.sourceLimit
+        return this.#refuse(Reason.sourceLimit, SOURCE_LIMIT)
       }
     }
 
@@ -68,13 +101,14 @@ export class Limits {
         network >= 0 &&
         isEmpty(networks.fullAtMs, network, nowMs, networkInterval, toleranceMs[limit + 1]!)
       ) {
-        return Reason.networkLimit
+        return this.#refuse(Reason.networkLimit, NETWORK_LIMIT)
       }
     }
 
+    if (standing === Standing.barred) return this.#refuse(Reason.totalLimit, TOTAL_LIMIT)
     if (totalInterval !== 0) {
       if (isEmpty(totalFullAtMs, service, nowMs, totalInterval, toleranceMs[limit + 2]!))
-        return Reason.totalLimit
+        return this.#refuse(Reason.totalLimit, TOTAL_LIMIT)
       take(totalFullAtMs, service, nowMs, totalInterval)
     }
     if (networkInterval !== 0) {
@@ -85,6 +119,7 @@ export class Limits {
       if (source < 0) source = sources.insert(view.sourceHigh, view.sourceLow, tag, nowMs)
       take(sources.fullAtMs, source, nowMs, sourceInterval)
     }
+    this.#admittedSlot = source
     return Reason.withinLimit
   }
 
@@ -94,10 +129,42 @@ export class Limits {
     const interval = policy.intervalMs[limit]!
     let source = sources.find(view.sourceHigh, view.sourceLow, tag | KNOWN_TAG)
     if (source < 0) source = sources.insert(view.sourceHigh, view.sourceLow, tag | KNOWN_TAG, nowMs)
-    if (isEmpty(sources.fullAtMs, source, nowMs, interval, policy.toleranceMs[limit]!))
-      return Reason.knownLimit
+    if (isEmpty(sources.fullAtMs, source, nowMs, interval, policy.toleranceMs[limit + SOURCE_LIMIT]!))
+      return this.#refuse(Reason.knownLimit, KNOWN_LIMIT)
     take(sources.fullAtMs, source, nowMs, interval)
+    this.#admittedSlot = -1
     return Reason.knownGood
+  }
+
+  #refuse(reason: Reason, kind: number): Reason {
+    this.refusedKind = kind
+    return reason
+  }
+
+  /** How a source is known to a service. */
+  knownAs(view: PacketView, service: number, nowMs: number): Known {
+    return this.#buckets.known.source(view, service, nowMs)
+  }
+
+  /** Takes note that the source that was admitted last is here. */
+  attend(nowMs: number): void {
+    if (this.#admittedSlot >= 0) this.#buckets.sources.attend(this.#admittedSlot, nowMs)
+  }
+
+  /** The source of `view` has done what steady clients do not: from now on it has just come. */
+  unsettle(view: PacketView, service: number): void {
+    const slot = this.#sourceSlot(view, service)
+    if (slot >= 0) this.#buckets.sources.unsettle(slot)
+  }
+
+  /** Whole minutes that the source of `view` had been asking the service at `atMs`, without a pause or a refusal. */
+  attendedMinutes(view: PacketView, service: number, atMs: number): number {
+    const slot = this.#sourceSlot(view, service)
+    return slot < 0 ? 0 : this.#buckets.sources.attendedMinutes(slot, atMs)
+  }
+
+  #sourceSlot(view: PacketView, service: number): number {
+    return this.#buckets.sources.find(view.sourceHigh, view.sourceLow, bucketTag(service, view.family))
   }
 }
 

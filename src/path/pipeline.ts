@@ -2,6 +2,7 @@ import { classify, exempt } from './classify.ts'
 import type { CompiledPolicy } from './compile.ts'
 import { decisionIndex, PathCounters } from './counters.ts'
 import { decode, PacketView } from './decode.ts'
+import { Dns } from './dns/dns.ts'
 import { Holds } from './holds.ts'
 import { KnownGood } from './known-good.ts'
 import { Limits } from './limits.ts'
@@ -25,9 +26,15 @@ export class Pipeline {
   policy: CompiledPolicy
   /** Of the packet judged last. */
   reason: Reason = Reason.withinLimit
+  /**
+   * Whether the packet judged last, a DNS query that was refused, is to be answered with an empty reply with
+   * TC=1; `dns.message` says where its question is.
+   */
+  slip = false
   readonly view = new PacketView()
   readonly counters: PathCounters
   readonly holds: Holds
+  readonly dns: Dns
   readonly #sources: BucketTable
   readonly #limits: Limits
   readonly #retransmissions: Retransmissions
@@ -46,6 +53,7 @@ export class Pipeline {
       totalFullAtMs: new Float64Array(shared.totals),
       known: new KnownGood(shared.known),
     })
+    this.dns = new Dns(shared, this.counters, this.#limits)
     this.#retransmissions = new Retransmissions(shared.seed[2]!)
     this.#promotions = new SourceRing(shared.promotions)
     this.holds = new Holds(shared, this.counters.holdsLost)
@@ -60,7 +68,11 @@ export class Pipeline {
       service = classify(view, this.policy)
       reason = exempt(view, service)
     }
-    if (reason === Reason.withinLimit) reason = this.#limits.admit(view, service, this.policy, nowMs)
+    if (reason === Reason.withinLimit) {
+      reason = this.#isDns(service)
+        ? this.dns.judge(bytes, view, service, this.policy, nowMs)
+        : this.#limits.admit(view, service, this.policy, nowMs)
+    }
     if (REFUSES[reason] === 1) reason = this.#punish(service, reason, nowMs)
     return this.#settle(service, reason)
   }
@@ -80,7 +92,7 @@ export class Pipeline {
    */
   #punish(service: number, reason: Reason, nowMs: number): Reason {
     if (service === NO_SERVICE) return reason
-    this.holds.refused(this.view, service, reason, this.policy, nowMs)
+    this.holds.refused(this.view, service, this.#limits.refusedKind, this.policy, nowMs)
     if (this.view.protocol !== TCP) return reason
     if (this.#retransmissions.seen(this.view, nowMs)) return Reason.retransmission
     if (reason === Reason.sourceLimit) this.#strike(service, this.#limits.refusedSlot, nowMs)
@@ -101,10 +113,15 @@ export class Pipeline {
     }
   }
 
+  #isDns(service: number): boolean {
+    return this.view.protocol !== TCP && this.policy.isDns[service] === 1
+  }
+
   #settle(service: number, reason: Reason): Verdict {
     let verdict: Verdict = Verdict.accept
     if (REFUSES[reason] === 1) verdict = this.policy.isShadow[service] === 1 ? Verdict.shadow : Verdict.drop
     this.reason = reason
+    this.slip = verdict === Verdict.drop && this.#isDns(service) && this.dns.slips(this.policy)
     this.counters.decisions[decisionIndex(service, verdict, reason)]!++
     return verdict
   }

@@ -48,6 +48,31 @@ export const REASONS = [
     refuses: true,
     meaning: 'the source is known good, and has used up even its larger bucket; no strike',
   },
+  {
+    name: 'cut-short',
+    refuses: false,
+    meaning: 'a DNS query of which `queue.copy` or a fragment holds too little to read its name',
+  },
+  {
+    name: 'malformed-query',
+    refuses: true,
+    meaning: 'no valid DNS query, beyond the few that `dns.malformed` allows',
+  },
+  {
+    name: 'reverse-limit',
+    refuses: true,
+    meaning: 'reverse DNS queries of the source, its network or all strangers have used up their bucket',
+  },
+  {
+    name: 'sweep',
+    refuses: true,
+    meaning: 'the source or its network walks through reverse names, beyond what a sweep is allowed',
+  },
+  {
+    name: 'reverse-flood',
+    refuses: true,
+    meaning: 'a flood of reverse DNS queries reaches the host, and the source is not known to be good',
+  },
 ] as const
 
 export type ReasonName = (typeof REASONS)[number]['name']
@@ -68,5 +93,10 @@ export const Reason = {
   tooManyHeaders: 11,
   knownGood: 12,
   knownLimit: 13,
+  cutShort: 14,
+  malformedQuery: 15,
+  reverseLimit: 16,
+  sweep: 17,
+  reverseFlood: 18,
 } as const
 export type Reason = (typeof Reason)[keyof typeof Reason]

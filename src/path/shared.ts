@@ -1,11 +1,17 @@
 import { randomFillSync } from 'node:crypto'
+import { LIMIT_SETS } from './compile.ts'
 import { PathCounters } from './counters.ts'
-import { NO_SERVICE } from './service-slots.ts'
+import { ReverseRate } from './dns/reverse-rate.ts'
+import { Sweeps } from './dns/sweeps.ts'
 import { SourceRing } from './source-ring.ts'
 import { BucketTable } from './table.ts'
 
 /** Networks are fewer than sources; this many sources share a network's place in the table. */
 const SOURCES_PER_NETWORK = 8
+
+/** Few ask for reverse names, and each has a record for itself and one for its network. */
+const SOURCES_PER_WALKER = 16
+const LEAST_WALKERS = 1024
 
 /**
  * The memory of one path thread. The control thread creates it and hands it to each thread that takes
@@ -20,8 +26,26 @@ export interface SharedState {
   readonly holds: SharedArrayBuffer
   /** Sources known good: one table for all path threads. */
   readonly known: SharedArrayBuffer
+  readonly dns: DnsMemory
   /** Two random numbers for the tables and one for the retransmissions. */
   readonly seed: Uint32Array
+}
+
+/** What the heuristics of DNS remember. */
+interface DnsMemory {
+  /** A table of those who ask for reverse names, and a record for each of its slots. */
+  readonly walkers: SharedArrayBuffer
+  readonly walks: SharedArrayBuffer
+  readonly rate: SharedArrayBuffer
+}
+
+function createDnsMemory(sources: number): DnsMemory {
+  const { table, records } = Sweeps.bytes(Math.max(LEAST_WALKERS, Math.ceil(sources / SOURCES_PER_WALKER)))
+  return {
+    walkers: new SharedArrayBuffer(table),
+    walks: new SharedArrayBuffer(records),
+    rate: new SharedArrayBuffer(ReverseRate.BYTES),
+  }
 }
 
 /**
@@ -38,9 +62,10 @@ export function createSharedState(
   return {
     sources: new SharedArrayBuffer(BucketTable.bytes(sources)),
     networks: new SharedArrayBuffer(BucketTable.bytes(Math.ceil(sources / SOURCES_PER_NETWORK))),
-    totals: new SharedArrayBuffer(NO_SERVICE * 8),
+    totals: new SharedArrayBuffer(LIMIT_SETS * 8),
     counters: new SharedArrayBuffer(PathCounters.BYTES),
     promotions: new SharedArrayBuffer(SourceRing.BYTES),
+    dns: createDnsMemory(sources),
     holds: new SharedArrayBuffer(SourceRing.BYTES),
     known,
     seed,

@@ -1,6 +1,9 @@
 const WAYS = 8
 const SLOTS_PER_ENTRY = 2
 
+/** A client that looks up a name now and then has pauses of some seconds; these are minutes begun. */
+const PAUSE_MINUTES = 2
+
 /** Bytes of one slot: high and low half of the key, tag, strikes (4 each), and the bucket (8). */
 const SLOT_BYTES = 24
 
@@ -25,6 +28,11 @@ export class BucketTable {
   readonly #seed: Uint32Array
   /** Occupied slots, and buckets forgotten before they were full: both for the metrics. */
   readonly #stats: Float64Array
+
+  /** Slots in so many bytes of memory. */
+  static slots(bytes: number): number {
+    return bytes / SLOT_BYTES
+  }
 
   /** Bytes of memory for `entries` sources. */
   static bytes(entries: number): number {
@@ -99,6 +107,35 @@ export class BucketTable {
     const age = (Math.floor(nowMs / 1000) - (word >>> 8)) & 0xffffff
     if ((word & 0xff) === 0 || age >= windowSeconds) return { count: 0, leftMs: 0 }
     return { count: word & 0xff, leftMs: (windowSeconds - age) * 1000 }
+  }
+
+  /**
+   * Takes note that the owner of a slot without strikes is here. The word of the strikes then holds 16 bits of
+   * the minute since which he has been, without a pause of more than `PAUSE_MINUTES`, and 8 of the last one.
+   */
+  attend(slot: number, nowMs: number): void {
+    const at = keyIndex(slot) + 24
+    const word = this.#keys[at]!
+    if ((word & 0xff) !== 0) return
+    const minute = Math.floor(nowMs / 60_000)
+    const last = (word >>> 8) & 0xff
+    const isHere = word !== 0 && ((minute - last) & 0xff) <= PAUSE_MINUTES
+    const since = isHere ? word >>> 16 : (minute + 1) & 0xffff
+    this.#keys[at] = ((since << 16) | ((minute & 0xff) << 8)) >>> 0
+  }
+
+  /** Whole minutes that the owner of a slot had been here at `atMs`; 0 when he came later. */
+  attendedMinutes(slot: number, atMs: number): number {
+    const word = this.#keys[keyIndex(slot) + 24]!
+    if (word === 0 || (word & 0xff) !== 0) return 0
+    const minutes = (Math.floor(atMs / 60_000) - (word >>> 16)) & 0xffff
+    return minutes < 0x8000 ? minutes : 0
+  }
+
+  /** From now on he has just come. */
+  unsettle(slot: number): void {
+    const at = keyIndex(slot) + 24
+    if ((this.#keys[at]! & 0xff) === 0) this.#keys[at] = 0
   }
 
   #victim(first: number, nowMs: number): number {

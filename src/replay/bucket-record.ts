@@ -20,14 +20,25 @@ export const REFUSING_LIMIT: Partial<Record<ReplayReason, LimitKind>> = {
   'known-limit': 'source',
 }
 
+/** Reasons for which an attempt is let through. */
+const ACCEPTING: ReadonlySet<ReplayReason> = new Set(['within-limit', 'known-good', 'cut-short'])
+
+/** Reasons of limits that are narrower than those of the service, which no record is of. */
+const NARROWER: ReadonlySet<ReplayReason> = new Set([
+  'malformed-query',
+  'reverse-limit',
+  'sweep',
+  'reverse-flood',
+])
+
 /**
  * What counts as demand on each kind of bucket: attempts that took a token of it, or were refused for want
  * of one. Of a source, also what its ban dropped: that is the sender's doing alone.
  */
 const DRAWS: Readonly<Record<LimitKind, ReadonlySet<ReplayReason>>> = {
-  source: new Set(['within-limit', 'source-limit', 'known-good', 'known-limit', 'banned']),
-  network: new Set(['within-limit', 'network-limit']),
-  total: new Set(['within-limit', 'total-limit']),
+  source: new Set(['within-limit', 'cut-short', 'source-limit', 'known-good', 'known-limit', 'banned']),
+  network: new Set(['within-limit', 'cut-short', 'network-limit']),
+  total: new Set(['within-limit', 'cut-short', 'total-limit']),
 }
 
 /** What one bucket of a service saw: that of a source, of a network, or of all strangers. */
@@ -36,7 +47,7 @@ export class BucketRecord {
   accepted = 0
   /** Attempts that this very bucket refused. */
   refused = 0
-  /** Attempts that another of the three buckets refused. */
+  /** Attempts that another bucket refused. */
   refusedByOthers = 0
   /** Refused SYNs that were sent again. */
   retransmissions = 0
@@ -83,11 +94,11 @@ export class BucketRecord {
     this.attempts++
     if (DRAWS[this.kind].has(reason)) this.#draw(timeMs, elapsedMs)
     const limit = REFUSING_LIMIT[reason]
-    if (reason === 'within-limit' || reason === 'known-good') this.accepted++
+    if (ACCEPTING.has(reason)) this.accepted++
     else if (reason === 'retransmission') this.retransmissions++
     else if (reason === 'banned') this.banned++
     else if (limit === this.kind) this.#refuse(timeMs, elapsedMs)
-    else if (limit !== undefined) {
+    else if (limit !== undefined || NARROWER.has(reason)) {
       this.refusedByOthers++
       this.firstRefusalByOthers ??= { timeMs, elapsedMs }
     }

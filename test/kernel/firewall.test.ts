@@ -21,7 +21,7 @@ const JUMPS = [
 ] as const
 
 /** Every rule that there can be. */
-const EVERYTHING: Policy['dns'] = { notrack: true, unsolicited: { alarmPerSecond: 10 } }
+const EVERYTHING: Partial<Policy['dns']> = { notrack: true, unsolicited: { alarmPerSecond: 10 } }
 
 /** What an administrator and other programs may have in every table, with chains and sets of their own. */
 function addForeignRules(host: Host, tool: string): void {

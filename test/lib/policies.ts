@@ -1,4 +1,4 @@
-import type { Policy, Service } from '../../src/config/policy.ts'
+import type { DnsLimits, DnsPolicy, Policy, Service } from '../../src/config/policy.ts'
 
 /** A service on `port`/tcp without any limit; `changes` says what matters to the test. */
 export function service(name: string, port: number, changes: Partial<Service> = {}): Service {
@@ -6,6 +6,7 @@ export function service(name: string, port: number, changes: Partial<Service> = 
     name,
     ports: [{ protocol: 'tcp', first: port, last: port }],
     mode: 'enforce',
+    dns: false,
     limits: { source: undefined, network: undefined, total: undefined },
     ban: undefined,
     outcome: undefined,
@@ -14,7 +15,10 @@ export function service(name: string, port: number, changes: Partial<Service> = 
 }
 
 /** A policy of `services` and otherwise ordinary values. */
-export function policy(services: readonly Service[], changes: Partial<Policy> = {}): Policy {
+export function policy(
+  services: readonly Service[],
+  { dns, ...changes }: Omit<Partial<Policy>, 'dns'> & { readonly dns?: Partial<DnsPolicy> } = {},
+): Policy {
   return {
     mode: 'enforce',
     threads: 1,
@@ -30,8 +34,17 @@ export function policy(services: readonly Service[], changes: Partial<Policy> = 
       jitter: 0.1,
       maxEntries: 65_536,
     },
+    dns: {
+      reverse: dnsLimits(1_000_000),
+      malformed: dnsLimits(1_000_000),
+      sweep: undefined,
+      flood: undefined,
+      slip: 0,
+      notrack: false,
+      unsolicited: undefined,
+      ...dns,
+    },
     holds: { above: 0.25, factor: 20 },
-    dns: { notrack: false, unsolicited: undefined },
     allow: [],
     firewall: { backend: 'auto', checkMs: 2000 },
     metrics: undefined,
@@ -40,4 +53,10 @@ export function policy(services: readonly Service[], changes: Partial<Policy> = 
     log: { level: 'info', format: 'json' },
     ...changes,
   }
+}
+
+/** The same for a source, its network and all together: `burst` at once, and so many a second. */
+export function dnsLimits(burst: number): DnsLimits {
+  const limit = { burst, ratePerSecond: burst }
+  return { source: limit, network: limit, total: limit }
 }

@@ -1,6 +1,7 @@
 import type { Limit, Policy, Service } from '../../src/config/policy.ts'
 import { formatPrefix, parsePrefix, widen } from '../../src/net/prefix.ts'
 import type { Attempt } from './attempts.ts'
+import { DnsAccount } from './dns-account.ts'
 
 /** What a replay of a capture must come to. */
 export interface Expectation {
@@ -43,6 +44,7 @@ export class Account {
   readonly #buckets = new Map<string, Bucket>()
   readonly #strikes = new Map<string, number[]>()
   readonly #refusals: (Event & { reason: string })[] = []
+  readonly #dns: DnsAccount
   readonly #refusedSyns = new Set<string>()
   readonly #bans: (Event & { seconds: number })[] = []
   #accepted = 0
@@ -50,6 +52,9 @@ export class Account {
 
   constructor(policy: Policy) {
     this.#policy = policy
+    this.#dns = new DnsAccount(policy.dns, (what, limits, { atS, source, network }) =>
+      this.#drawTokens(what, limits, atS, source, network),
+    )
   }
 
   /** The attempts must come in the order of time. */
@@ -61,7 +66,7 @@ export class Account {
       this.#banned++
       return
     }
-    const reason = this.#drawTokens(attempt, event.source, service)
+    const reason = this.#refusal(attempt, event.source, service)
     if (reason === undefined) this.#accepted++
     else this.#refuse(attempt, event, reason)
   }
@@ -93,18 +98,33 @@ export class Account {
     )
   }
 
-  /** A token from each of three buckets; or from none, and why not. */
-  #drawTokens(attempt: Attempt, source: string, { name, limits }: Service): string | undefined {
+  #refusal(attempt: Attempt, source: string, { name, limits, dns }: Service): string | undefined {
+    const { atS, reverseName } = attempt
+    const network = networkOf(attempt)
+    const refusal = dns && reverseName && this.#dns.refusal({ atS, source, network, name: reverseName })
+    if (refusal) return refusal
+    const empty = this.#drawTokens(name, limits, atS, source, network)
+    return empty && `${empty}-limit`
+  }
+
+  /** A token from each of three buckets; or from none, and which is empty. */
+  #drawTokens(
+    what: string,
+    limits: Partial<Service['limits']>,
+    atS: number,
+    source: string,
+    network: string,
+  ): string | undefined {
     const buckets = [
-      { reason: 'source-limit', limit: limits.source, key: `${name} source ${source}` },
-      { reason: 'network-limit', limit: limits.network, key: `${name} network ${networkOf(attempt)}` },
-      { reason: 'total-limit', limit: limits.total, key: `${name} total` },
-    ].flatMap(({ reason, limit, key }) =>
-      limit === undefined ? [] : [{ reason, key, tokens: this.#tokens(key, limit, attempt.atS) }],
+      { kind: 'source', limit: limits.source, key: `${what} source ${source}` },
+      { kind: 'network', limit: limits.network, key: `${what} network ${network}` },
+      { kind: 'total', limit: limits.total, key: `${what} total` },
+    ].flatMap(({ kind, limit, key }) =>
+      limit === undefined ? [] : [{ kind, key, tokens: this.#tokens(key, limit, atS) }],
     )
     const empty = buckets.find(({ tokens }) => tokens < 1 - EPSILON)
-    if (empty !== undefined) return empty.reason
-    for (const { key, tokens } of buckets) this.#buckets.set(key, { tokens: tokens - 1, atS: attempt.atS })
+    if (empty !== undefined) return empty.kind
+    for (const { key, tokens } of buckets) this.#buckets.set(key, { tokens: tokens - 1, atS })
     return undefined
   }
 

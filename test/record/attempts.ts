@@ -10,6 +10,8 @@ export interface Attempt {
   readonly protocol: Protocol
   /** Where to. */
   readonly port: number
+  /** The name that a PTR query asks for. */
+  readonly reverseName: string | undefined
   /** The same for a SYN that is sent again. */
   readonly identity: string
 }
@@ -27,7 +29,10 @@ const COLUMNS = [
   'udp.dstport',
   'tcp.srcport',
   'tcp.seq_raw',
+  'dns.qry.name',
+  'dns.qry.type',
 ]
+const PTR = '12'
 
 /** The attempts that tshark finds in the capture at `path`. */
 export function readAttempts(path: string): Attempt[] {
@@ -42,7 +47,7 @@ export function readAttempts(path: string): Attempt[] {
   })
   const rows = output.split('\n').filter(Boolean)
   return rows.flatMap((row) => {
-    const [time, from4, from6, to4, to6, tcpPort, udpPort, sourcePort, sequence] = row.split('\t')
+    const [time, from4, from6, to4, to6, tcpPort, udpPort, sourcePort, sequence, name, type] = row.split('\t')
     const to = to4 || to6
     if (to !== SERVER[4] && to !== SERVER[6]) return []
     const from = from4 || from6 || ''
@@ -51,6 +56,7 @@ export function readAttempts(path: string): Attempt[] {
       from,
       protocol: tcpPort ? 'tcp' : 'udp',
       port: Number(tcpPort || udpPort),
+      reverseName: type === PTR ? name : undefined,
       identity: `${from} ${sourcePort} ${tcpPort} ${sequence}`,
     }
   })

@@ -127,7 +127,7 @@ service ssh: 22/tcp, 2200-2201/tcp
   known good    50 at once, then 1 a second; at most 110 in a minute, 3,650 in an hour; no other limit counts
   ban           after 5 refusals by the first limit within 10m
 
-service dns: 53/udp, shadow
+service dns: 53/udp, DNS queries, shadow
   each source   no limit
   each network  1,000 at once, then 1 a day; at most 1,000 in a minute, 1,000 in an hour
   all together  no limit
@@ -139,6 +139,19 @@ bans: 10m, 40m, 2h 40m, 10h 40m, 1d 18h 40m, 7d 2h 40m, 21d, and up to 10 % more
 holds: while more than 5 % of a queue wait, whoever is refused more than 20 times his limit is dropped by the kernel, for a second each time
 dns: answers that nobody asked for are dropped and counted; an alarm from 10 a second on
   queries to the DNS service are tracked like all else
+dns reverse queries:
+  each source   100 at once, then 10 a second; at most 700 in a minute, 36,100 in an hour
+  each network  5,000 at once, then 500 a second; at most 35,000 in a minute, 1,805,000 in an hour
+  all together  20,000 at once, then 2,000 a second; at most 140,000 in a minute, 7,220,000 in an hour
+dns malformed queries:
+  each source   20 at once, then 1 a second; at most 80 in a minute, 3,620 in an hour
+  each network  200 at once, then 10 a second; at most 800 in a minute, 36,200 in an hour
+  all together  1,000 at once, then 50 a second; at most 4,000 in a minute, 181,000 in an hour
+dns sweeps: 30 new names near one another, or 16 that are no whole address, within 1m; then
+  each source   10 at once, then 1 a second; at most 70 in a minute, 3,610 in an hour
+  each network  20 at once, then 2 a second; at most 140 in a minute, 7,220 in an hour
+dns floods: 4 times the usual reverse queries of the host, at least 800 a second; over when below half of that for 30s
+dns slip: one in 2 refused queries is asked to come back over TCP
 
 allow list: 192.0.2.0/24, 2001:db8::1
 sources: 262,144 at the same time, in a table of 12.0 MiB

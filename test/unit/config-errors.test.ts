@@ -146,6 +146,33 @@ describe('one setting', () => {
     ['holds: {above: 25%}', '2:16: holds.above: "25%" is not allowed; write a number from 0 to 0.9'],
     ['holds: {above: 1}', '2:16: holds.above: 1 is not allowed; write a number from 0 to 0.9'],
     ['holds: {factor: 0.5}', '2:17: holds.factor: 0.5 is not allowed; write a number from 1 to 10000'],
+    [
+      'dns: on',
+      '2:6: dns: "on" is not allowed; write a section with reverse, malformed, sweep, flood, slip, notrack, unsolicited',
+    ],
+    ['dns: {slip: 11}', '2:13: dns.slip: 11 is not allowed; write a whole number from 0 to 10'],
+    [
+      'dns: {sweep: on}',
+      '2:14: dns.sweep: "on" is not allowed; write a section with names, partial, within, source, network',
+    ],
+    [
+      'dns: {sweep: {names: 7}}',
+      '2:22: dns.sweep.names: 7 is not allowed; write a whole number from 8 to 10,000',
+    ],
+    [
+      'dns: {sweep: {within: 1s}}',
+      `2:23: dns.sweep.within: "1s" is not allowed; write a duration from 10s to 1h, ${DURATIONS}`,
+    ],
+    [
+      'dns: {sweep: {network: {rate: 1/min}}}',
+      '2:31: dns.sweep.network.rate: is smaller than source.rate, so one busy source would use up what all its neighbours share; write at least as much as source.rate',
+    ],
+    ['dns: {flood: {factor: 1}}', '2:23: dns.flood.factor: 1 is not allowed; write a number from 1.5 to 100'],
+    ['dns: {flood: {usual: 5}}', `2:22: dns.flood.usual: 5 is not allowed; ${RATES} (did you mean 5/min?)`],
+    [
+      'dns: {reverse: {total: {burst: 10}}}',
+      '2:32: dns.reverse.total.burst: is smaller than network.burst, so one busy source would use up what all its neighbours share; write at least as much as network.burst',
+    ],
     ['metrics: on', '2:10: metrics: "on" is not allowed; write a section with address, port'],
     ['metrics: {port: 0}', '2:17: metrics.port: 0 is not allowed; write a whole number from 1 to 65,535'],
     [
@@ -302,6 +329,11 @@ describe('one service', () => {
       `ports: [53/udp, 443/udp], ${LIMITS}, ban: {strikes: 1, within: 1m}`,
       'services.s.ban: all ports are UDP, where the source address can be forged: such sources are limited, never banned; remove this key or add a TCP port',
     ],
+    [
+      `ports: [53], ${LIMITS}, dns: true`,
+      'services.s.dns: no port is UDP, and only datagrams are read as DNS queries; add one such as 53/udp or remove this key',
+    ],
+    [`ports: [53/udp], ${LIMITS}, dns: 1`, 'services.s.dns: 1 is not allowed; write true or false'],
     [`ports: [22], ${LIMITS}, enabled: no`, 'services.s.enabled: "no" is not allowed; write true or false'],
     [`ports: [22], ${LIMITS}, mode: off`, 'services.s.mode: "off" is not allowed; write enforce or shadow'],
   ])('%s', (service, expected) => {
@@ -346,7 +378,7 @@ describe('services', () => {
     ],
     [
       'services:\n  ssh:',
-      ['2:7: services.ssh: is empty; write a section with enabled, ports, mode, limits, ban, outcome'],
+      ['2:7: services.ssh: is empty; write a section with enabled, ports, mode, dns, limits, ban, outcome'],
     ],
     [`services:\n  Ssh: {ports: [1], ${LIMITS}}`, [`2:3: services.Ssh: ${NAME}`]],
     [`services:\n  22: {ports: [1], ${LIMITS}}`, [`2:3: services["22"]: ${NAME}`]],

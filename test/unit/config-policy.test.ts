@@ -29,10 +29,18 @@ describe('values', () => {
     ],
     ['queue: {failOpen: false}', ({ queue }) => queue.failOpen, false],
     ['holds:', ({ holds }) => holds, { above: 0.05, factor: 20 }],
+    ['dns:', ({ dns }) => dns, shipped.dns],
+    ['dns: {sweep: off, flood: false}', ({ dns }) => [dns.sweep, dns.flood], [undefined, undefined]],
+    ['dns: {flood: {usual: 2000/s}}', ({ dns }) => dns.flood?.usualPerSecond, 2000],
+    [
+      'dns: {reverse: {source: {rate: 20/s}}}',
+      ({ dns }) => dns.reverse.source,
+      { burst: 100, ratePerSecond: 20 },
+    ],
     ['holds: {factor: 5}', ({ holds }) => holds, { above: 0.05, factor: 5 }],
     ['holds: off', ({ holds }) => holds, undefined],
     ['dns:', ({ dns }) => dns.unsolicited, { alarmPerSecond: 10 }],
-    ['dns: {unsolicited: off}', ({ dns }) => dns, { notrack: false, unsolicited: undefined }],
+    ['dns: {unsolicited: off}', ({ dns }) => [dns.notrack, dns.unsolicited], [false, undefined]],
     ['metrics: off', ({ metrics }) => metrics, undefined],
     ['metrics: false', ({ metrics }) => metrics, undefined],
     ['metrics: {address: "::1"}', ({ metrics }) => metrics, { address: '::1', port: 9713 }],
@@ -59,6 +67,18 @@ describe('values', () => {
   ])('a rate of %s', (rate, perSecond) => {
     const { services } = parsePolicy(SERVICES.replace('10/min', rate), 'p')
     expect(services[0]!.limits.source).toEqual({ burst: 20, ratePerSecond: perSecond })
+  })
+
+  test.each([
+    ['[53/udp]', '', true],
+    ['[50-60/udp]', '', true],
+    ['[53]', '', false],
+    ['[5353/udp]', '', false],
+    ['[5353/udp]', ', dns: true', true],
+    ['[53/udp]', ', dns: false', false],
+  ])('a service with ports %s%s: DNS is %s', (ports, option, expected) => {
+    const { services } = parsePolicy(SERVICES.replace('[22]', ports + option), 'p')
+    expect(services[0]!.dns).toBe(expected)
   })
 
   test('ports are TCP unless they say UDP', () => {
@@ -111,7 +131,9 @@ describe('the shipped policy', () => {
   test('its ssh service shows every setting of a service', () => {
     const service = policyFile.shape.services.valueType.shape
     for (const path of settings(service)) {
-      expect(document().hasIn(['services', 'ssh', ...path]), path.join('.')).toBe(true)
+      // Its own service shows what is for DNS only.
+      const name = path[0] === 'dns' ? 'dns' : 'ssh'
+      expect(document().hasIn(['services', name, ...path]), path.join('.')).toBe(true)
     }
   })
 

@@ -50,6 +50,24 @@ function condense({ services, sources, banned }: PolicySummary): Expectation {
   }
 }
 
+/** Which names of a sweep are new the path tells by a sketch; the account behind what is expected has them all. */
+function isSketched({ refused }: Expectation): boolean {
+  return refused.sweep !== undefined
+}
+
+/** What differs from `expected` by no more than a third of the names that make a sweep. */
+function nearly(expected: Expectation) {
+  const about = (value: number, most: number) =>
+    expect.toSatisfy((found: number) => Math.abs(found - value) <= most)
+  const { firstRefusal, refused, accepted } = expected
+  return {
+    ...expected,
+    accepted: about(accepted, 10),
+    refused: Object.fromEntries(Object.entries(refused).map(([reason, count]) => [reason, about(count, 10)])),
+    firstRefusal: { ...firstRefusal, atS: about(firstRefusal!.atS, 0.25) },
+  }
+}
+
 function event({ source, service }: { source: string; service: string }, atS: number) {
   return { source, service, atS: Math.round(atS * 1000) / 1000 }
 }
@@ -59,7 +77,7 @@ describe.each(SCENARIOS)('$name', ({ name, enable }) => {
     const { policy, files, local } = await replayed(name, enable)
     const expected: Expectation = JSON.parse(readFileSync(`${DIRECTORY}/${name}.expect.json`, 'utf8'))
     expect(files[0]!.broken).toBeNull()
-    expect(condense(policy)).toEqual(expected)
+    expect(condense(policy)).toEqual(isSketched(expected) ? nearly(expected) : expected)
     if (expected.attempts > 0)
       expect(Object.values(SERVER)).toEqual(expect.arrayContaining([...local.prefixes]))
   })

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { loadPolicy, parsePolicy } from '../../src/config/load.ts'
+import { query } from '../lib/dns-query.ts'
 import { type PacketFields, packet } from '../lib/packets.ts'
 import { VirtualHost } from '../lib/virtual-host.ts'
 
@@ -128,7 +129,9 @@ describe('honest traffic is never refused:', () => {
     test(what, () => {
       const { path } = new VirtualHost(policy)
       // A million packets: each is built once.
-      const queries = neighbours(clients).map((from) => packet({ from, port: 53, protocol: 'udp' }))
+      const queries = neighbours(clients).map((from) =>
+        packet({ from, port: 53, protocol: 'udp', payload: query({ name: 'www.example.org' }) }),
+      )
       let refused = 0
       for (let i = 0; i < perSecond * seconds; i++) {
         for (const query of queries) {

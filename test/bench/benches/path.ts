@@ -1,7 +1,7 @@
 import { readdirSync, writeFileSync } from 'node:fs'
 import { parsePolicy } from '../../../src/config/load.ts'
-import { compilePolicy } from '../../../src/path/compile.ts'
-import { ServiceSlots } from '../../../src/path/service-slots.ts'
+import { compilePolicy, LIMIT_KINDS, LIMITS_PER_SLOT } from '../../../src/path/compile.ts'
+import { NO_SERVICE, ServiceSlots } from '../../../src/path/service-slots.ts'
 import { packet } from '../../lib/packets.ts'
 import { readCapture } from '../../lib/read-capture.ts'
 import type { Bench, Case, Figures } from '../runner/bench.ts'
@@ -159,7 +159,14 @@ function binaryPolicy(text: string): Uint8Array {
   const policy = parsePolicy(text, 'bench')
   const compiled = compilePolicy(policy, new ServiceSlots())
   const { tcpPorts, udpPorts, intervalMs, toleranceMs, strikeWindowSeconds, strikes } = compiled
-  const parts = [tcpPorts, udpPorts, intervalMs, toleranceMs, strikeWindowSeconds, strikes]
+  // The path in C knows nobody good, and no DNS: of each service it takes the limits for strangers.
+  const ofServices = (numbers: Float64Array) =>
+    Float64Array.from({ length: NO_SERVICE * LIMIT_KINDS.length }, (_, i) => {
+      const slot = Math.floor(i / LIMIT_KINDS.length)
+      return numbers[slot * LIMITS_PER_SLOT + (i % LIMIT_KINDS.length)]!
+    })
+  const limits = [ofServices(intervalMs), ofServices(toleranceMs)]
+  const parts = [tcpPorts, udpPorts, ...limits, strikeWindowSeconds, strikes]
   const bytes = [...parts, Uint32Array.of(policy.sources)].map(
     ({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength),
   )

@@ -1,0 +1,113 @@
+import { type CompiledPolicy, DnsSet, SOURCE_LIMIT } from '../compile.ts'
+import type { PathCounters } from '../counters.ts'
+import type { PacketView } from '../decode.ts'
+import { Known } from '../known-good.ts'
+import { type Limits, Standing } from '../limits.ts'
+import { Reason } from '../reasons.ts'
+import type { SharedState } from '../shared.ts'
+import { DnsKind, DnsMessage } from './message.ts'
+import { parseDns } from './parse.ts'
+import { ReverseRate } from './reverse-rate.ts'
+import { SweepKind, Sweeps } from './sweeps.ts'
+
+/** For so long before a flood a source must have asked, without a pause and without a refusal, to be served in it. */
+const STEADY_MINUTES = 10
+
+/** Odd, so that slips do not share the random numbers of the tables. */
+const SLIP_SEED = 0x51170001
+
+/**
+ * What becomes of a datagram for a DNS service: first what is asked is looked at, then it draws from the
+ * narrower limits of its kind, and last from those of the service, like any attempt.
+ */
+export class Dns {
+  /** Of the datagram judged last. */
+  readonly message = new DnsMessage()
+  readonly rate: ReverseRate
+  readonly sweeps: Sweeps
+  readonly #limits: Limits
+  readonly #kinds: Float64Array
+  readonly #random = new Uint32Array(1)
+
+  constructor(shared: SharedState, counters: PathCounters, limits: Limits) {
+    const { dns, seed } = shared
+    this.rate = new ReverseRate(dns.rate)
+    this.sweeps = new Sweeps(dns.walkers, dns.walks, seed, counters.walkers, counters.sweeps)
+    this.#limits = limits
+    this.#kinds = counters.dnsKinds
+    this.#random[0] = (seed[2]! ^ SLIP_SEED) | 1
+  }
+
+  /** `Reason.withinLimit` or `Reason.cutShort`, or why the datagram is refused. */
+  judge(bytes: Uint8Array, view: PacketView, service: number, policy: CompiledPolicy, nowMs: number): Reason {
+    const { payloadStart, payloadEnd, isPayloadCut } = view
+    const kind = parseDns(this.message, bytes, payloadStart, payloadEnd, isPayloadCut)
+    this.#kinds[kind]!++
+    let reason: Reason = Reason.withinLimit
+    if (kind === DnsKind.reverse) reason = this.#judgeReverse(view, service, policy, nowMs)
+    else if (kind === DnsKind.malformed && this.#isRefused(view, DnsSet.malformed, policy, nowMs))
+      reason = Reason.malformedQuery
+    if (reason === Reason.withinLimit) reason = this.#limits.admit(view, service, policy, nowMs)
+    if (reason !== Reason.withinLimit && reason !== Reason.knownGood) {
+      if (this.#limits.refusedKind === SOURCE_LIMIT) this.#limits.unsettle(view, service)
+      return reason
+    }
+    this.#limits.attend(nowMs)
+    return kind === DnsKind.cutShort ? Reason.cutShort : reason
+  }
+
+  /**
+   * Whether the refused datagram is one of those that are answered with TC=1. Chance decides, so that nobody
+   * can see to it that it never hits another. Only queries are answered whose whole question is there.
+   */
+  slips(policy: CompiledPolicy): boolean {
+    const { kind, questionEnd } = this.message
+    if (policy.slip === 0 || questionEnd === 0 || kind > DnsKind.reverse) return false
+    let random = this.#random[0]!
+    random ^= random << 13
+    random ^= random >>> 17
+    random ^= random << 5
+    this.#random[0] = random
+    return (random >>> 0) % policy.slip === 0
+  }
+
+  #judgeReverse(view: PacketView, service: number, policy: CompiledPolicy, nowMs: number): Reason {
+    const { rate } = this
+    const hasFloods = policy.floodFactor !== 0
+    if (hasFloods) rate.advance(policy, nowMs)
+    const isFlooded = hasFloods && rate.isFlooded
+    // During a flood, forged addresses would wash out the records of those who do walk.
+    const sweep =
+      policy.sweepNames === 0
+        ? SweepKind.none
+        : this.sweeps.note(view, this.message, policy, nowMs, !isFlooded)
+    const standing = this.#standing(view, service, isFlooded, nowMs)
+    if (sweep !== SweepKind.none) {
+      const mostly = standing === Standing.known ? standing : Standing.ordinary
+      if (this.#isRefused(view, DnsSet.sweep, policy, nowMs, mostly)) return Reason.sweep
+    }
+    const reason = this.#limits.admit(view, DnsSet.reverse, policy, nowMs, standing)
+    if (reason === Reason.sourceLimit || reason === Reason.networkLimit) return Reason.reverseLimit
+    if (hasFloods) rate.count(policy, nowMs)
+    if (reason === Reason.withinLimit) return reason
+    return standing === Standing.barred ? Reason.reverseFlood : Reason.reverseLimit
+  }
+
+  #isRefused(
+    view: PacketView,
+    set: number,
+    policy: CompiledPolicy,
+    nowMs: number,
+    standing: Standing = Standing.ordinary,
+  ): boolean {
+    return this.#limits.admit(view, set, policy, nowMs, standing) !== Reason.withinLimit
+  }
+
+  /** In a flood, who has been steady before is served like everybody is at other times. */
+  #standing(view: PacketView, service: number, isFlooded: boolean, nowMs: number): Standing {
+    if (this.#limits.knownAs(view, service, nowMs) !== Known.none) return Standing.known
+    if (!isFlooded) return Standing.ordinary
+    const minutes = this.#limits.attendedMinutes(view, service, this.rate.sinceMs)
+    return minutes >= STEADY_MINUTES ? Standing.ordinary : Standing.barred
+  }
+}

@@ -1,0 +1,94 @@
+import { DnsKind, type DnsMessage } from './message.ts'
+import { isReverseName, readReverseName } from './reverse-name.ts'
+
+const HEADER_BYTES = 12
+
+/** With the zero byte at its end (RFC 1035, 2.3.4). */
+const MOST_NAME_BYTES = 255
+const MOST_LABEL_BYTES = 63
+
+const QUERY = 0
+const NOTIFY = 4
+const UPDATE = 5
+
+const PTR = 12
+const OPT = 41
+const IXFR = 251
+const AXFR = 252
+const ANY = 255
+
+const IN = 1
+
+/**
+ * Reads the UDP payload at `bytes[start, end)`. Every loop ends with the name's 255 bytes, whatever is there.
+ *
+ * @param isCut the sender sent more than this: what is missing at the end is not his fault
+ */
+export function parseDns(
+  message: DnsMessage,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  isCut: boolean,
+): DnsKind {
+  message.start = start
+  message.questionEnd = 0
+  message.family = 0
+  const kind = readMessage(message, bytes, start, end)
+  message.kind = kind === DnsKind.cutShort && !isCut ? DnsKind.malformed : kind
+  return message.kind
+}
+
+/** The kind; `cutShort` where the bytes end too early. */
+function readMessage(message: DnsMessage, bytes: Uint8Array, start: number, end: number): DnsKind {
+  if (start + HEADER_BYTES > end) return DnsKind.cutShort
+  const flags = uint16(bytes, start + 2)
+  if ((flags & 0x8000) !== 0) return DnsKind.answer
+  const opcode = (flags >> 11) & 15
+  if (opcode !== QUERY) return opcode === NOTIFY || opcode === UPDATE ? DnsKind.other : DnsKind.malformed
+  const questions = uint16(bytes, start + 4)
+  const answers = uint16(bytes, start + 6)
+  const authorities = uint16(bytes, start + 8)
+  if (answers !== 0) return DnsKind.malformed
+  if (questions !== 1) {
+    // One that has only an OPT record asks for a new cookie (RFC 7873, 5.4). More than one never worked
+    // and is forbidden (RFC 9619).
+    const isForCookie = questions === 0 && authorities === 0 && uint16(bytes, start + 10) === 1
+    return isForCookie ? DnsKind.other : DnsKind.malformed
+  }
+  const kind = readQuestion(message, bytes, start + HEADER_BYTES, end)
+  // Only IXFR has a record with its question (RFC 1995, 3).
+  if (authorities !== 0 && kind !== DnsKind.cutShort && message.type !== IXFR) return DnsKind.malformed
+  return kind
+}
+
+function readQuestion(message: DnsMessage, bytes: Uint8Array, nameStart: number, end: number): DnsKind {
+  let at = nameStart
+  let labels = 0
+  for (;;) {
+    if (at >= end) return DnsKind.cutShort
+    const length = bytes[at]!
+    if (length === 0) break
+    // Compression pointers too: the first name of a message has nothing to point at.
+    if (length > MOST_LABEL_BYTES || at + 1 + length + 1 - nameStart > MOST_NAME_BYTES)
+      return DnsKind.malformed
+    message.labelAt[labels++] = at
+    at += 1 + length
+  }
+  message.labels = labels
+  if (at + 5 > end) return DnsKind.cutShort
+  message.type = uint16(bytes, at + 1)
+  message.class = uint16(bytes, at + 3)
+  // AXFR is for TCP (RFC 5936, 4.2), OPT is no question, and type 0 is reserved (RFC 6895, 3.1).
+  if (message.type === AXFR || message.type === OPT || message.type === 0) return DnsKind.malformed
+  message.questionEnd = at + 5
+  const asksForNames = message.type === PTR || message.type === ANY
+  const isInternet = message.class === IN || message.class === ANY
+  if (!asksForNames || !isInternet || !isReverseName(message, bytes)) return DnsKind.forward
+  readReverseName(message, bytes)
+  return DnsKind.reverse
+}
+
+function uint16(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 8) | bytes[at + 1]!
+}

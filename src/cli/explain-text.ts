@@ -11,6 +11,7 @@ import { formatTable } from './table.ts'
 
 /** Each section by its function: paragraphs, in this order, those that have nothing to say left out. */
 const SECTIONS: readonly ((report: ExplainReport) => readonly string[])[] = [
+  panic,
   heading,
   allowance,
   bans,
@@ -23,6 +24,11 @@ const SECTIONS: readonly ((report: ExplainReport) => readonly string[])[] = [
 export function formatExplanation(report: ExplainReport): string {
   const paragraphs = SECTIONS.map((section) => section(report).join('\n'))
   return paragraphs.filter((paragraph) => paragraph !== '').join('\n\n')
+}
+
+function panic({ panic }: ExplainReport): string[] {
+  if (panic === null) return []
+  return [`PANIC since ${panic.since}: everything passes until "sluice resume"`]
 }
 
 function heading({ address, source, network }: ExplainReport): string[] {

@@ -35,6 +35,7 @@ export function formatStatus(report: StatusReport, nowMs: number): string {
     ['metrics', report.metrics ?? 'off'],
   ] as const
   return [
+    ...panic(report),
     `sluice ${report.version}, process ${report.pid}, up ${roughDuration(report.uptimeSeconds * 1000)}`,
     ...facts.map(([name, text]) => `${name.padEnd(8)}  ${text}`),
     '',
@@ -42,6 +43,15 @@ export function formatStatus(report: StatusReport, nowMs: number): string {
     '',
     services(report),
   ].join('\n')
+}
+
+function panic({ panic }: StatusReport): string[] {
+  if (panic === null) return []
+  return [
+    `PANIC since ${panic.since} (${panic.reason}):`,
+    'nothing is limited and nobody is banned until "sluice resume"',
+    '',
+  ]
 }
 
 function queues(report: StatusReport): string {

@@ -30,6 +30,9 @@ export function listBans(state: BanState): BanRow[] {
 
 /** @throws Failure (usage, refused, osError) */
 export function addBan(state: BanState, request: Add): Results['bans add'] {
+  if (state.enforced.isSuspended) {
+    throw new Failure(EXIT.refused, 'nobody is banned while panic is on', 'end it with "sluice resume"')
+  }
   const { prefix, notes } = sourceOf(request.prefix)
   const shortest = SHORTEST_PREFIX[prefix.family]
   if (prefix.length < shortest) {

@@ -40,6 +40,8 @@ export class Bans {
   readonly ledger: BanLedger
   /** Bans given since the start, by service (or scope, where a person gave them) and family. */
   readonly given: { service: string; family: Family; count: number }[] = []
+  /** While it is, nobody is banned. */
+  isSuspended = false
   /** Bans that gave way to others since a set was full. */
   evictions = 0
   /** Bans that a set has not taken at once. */
@@ -68,6 +70,7 @@ export class Bans {
    * packets that were on their way when the ban came: that is no second offence.
    */
   punish(offences: readonly Offence[]): void {
+    if (this.isSuspended) return
     const bans: Ban[] = []
     const banned = new Set<string>()
     for (const { source, service, reason } of offences) {
@@ -104,6 +107,14 @@ export class Bans {
     return count
   }
 
+  /** Gives no bans until `isSuspended` ends, and forgets those in force; the caller empties the sets. Returns how many. */
+  suspend(): number {
+    this.isSuspended = true
+    const lifted = this.ledger.list().length
+    this.ledger.keepScopes([])
+    return lifted
+  }
+
   /** Lifts `bans` and forgets the offences of their sources. @throws NetlinkError */
   lift(bans: readonly Ban[]): void {
     this.ledger.remove(bans)
@@ -132,6 +143,7 @@ export class Bans {
    * @returns how many were put back, and how many stay lifted.
    */
   recall(bans: readonly Ban[], isSameKernel: boolean): { restored: number; lifted: number } {
+    if (this.isSuspended) return { restored: 0, lifted: bans.length }
     const missing = this.ledger.recall(bans)
     if (isSameKernel) return { restored: 0, lifted: missing.length }
     const { refused, evicted } = this.ledger.add(missing)

@@ -23,6 +23,7 @@ import type { Log } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { notifyManager } from './notify-manager.ts'
 import { openLog } from './open-log.ts'
+import { watchPanic } from './panic.ts'
 import { pathClockMs } from './path-clock.ts'
 import { PathThreads } from './path-threads.ts'
 import { requireNetAdmin } from './privileges.ts'
@@ -171,6 +172,10 @@ async function putFirewallInPlace(state: DaemonState, { flush, undo, log }: Star
       `chains removed; ${bans} ${flush ? 'lifted' : 'left to the kernel until their time is over'}`,
     )
   })
+  if (await watchPanic(state)) {
+    await state.store?.start()
+    return
+  }
   await firewall.up()
   health.problems = []
   const scopes = [ALL_PORTS, ...policy.services.map(({ name }) => name)]

@@ -1,6 +1,7 @@
 import type { Mode } from '../config/policy.ts'
 import type { BucketReading } from '../path/bucket-reader.ts'
 import type { VerdictName } from '../path/reasons.ts'
+import type { PanicRow } from './panic-marker.ts'
 import type { AllowRow, BanRow } from './rows.ts'
 
 /**
@@ -15,6 +16,8 @@ export interface ExplainReport {
   readonly network: string
   /** ISO 8601. */
   readonly at: string
+  /** While it is on, everything passes. */
+  readonly panic: PanicRow | null
   /** The allow entry that the address lies in. */
   readonly allowed: AllowRow | null
   /** Of the address and of networks around it, in enforce and in shadow mode. */

@@ -12,6 +12,7 @@ import type {
   OffenceMemory,
   ServiceExplanation,
 } from './explain-report.ts'
+import { panicRow } from './panic.ts'
 import { pathClockMs } from './path-clock.ts'
 import type { PathThreads } from './path-threads.ts'
 import type { Request } from './requests.ts'
@@ -20,7 +21,10 @@ import { type DaemonState, modeOf } from './state.ts'
 
 /** What of the daemon an explanation reads. */
 export interface ExplainState
-  extends Pick<DaemonState, 'policy' | 'allow' | 'enforced' | 'watched' | 'holds' | 'slots' | 'now'> {
+  extends Pick<
+    DaemonState,
+    'policy' | 'allow' | 'panic' | 'enforced' | 'watched' | 'holds' | 'slots' | 'now'
+  > {
   readonly threads: Pick<PathThreads, 'bucketsOf'>
 }
 
@@ -42,6 +46,7 @@ export function explain(
     source: formatPrefix(subject.source),
     network: formatPrefix(subject.network),
     at: new Date().toISOString(),
+    panic: panicRow(state.panic),
     allowed: allowed === undefined ? null : allowRow(allowed),
     bans: bans(state, subject),
     offences: offences(state, subject),
@@ -81,13 +86,14 @@ function explainService(state: ExplainState, subject: Subject, service: Service)
   const { slots, threads, policy } = state
   const reading = threads.bucketsOf(subject.source, slots.slotOf(service.name), pathClockMs())
   const mode = modeOf(policy, service)
-  const obstacles = state.allow.covering(subject.address)
-    ? []
-    : [
-        ...banObstacles(state, subject, service),
-        ...holdObstacles(state, subject, service),
-        ...limitObstacles(reading),
-      ]
+  const obstacles =
+    state.panic.mark !== undefined || state.allow.covering(subject.address)
+      ? []
+      : [
+          ...banObstacles(state, subject, service),
+          ...holdObstacles(state, subject, service),
+          ...limitObstacles(reading),
+        ]
   return {
     name: service.name,
     mode,

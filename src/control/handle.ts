@@ -1,6 +1,7 @@
 import { addAllowed, listAllowed, removeAllowed } from './allow-requests.ts'
 import { addBan, listBans, removeBan } from './ban-requests.ts'
 import { explain } from './explain.ts'
+import { beginPanic, endPanic } from './panic.ts'
 import { reload } from './reload.ts'
 import type { Request } from './requests.ts'
 import type { DaemonState } from './state.ts'
@@ -13,6 +14,10 @@ export async function handle(state: DaemonState, request: Request): Promise<unkn
       return statusReport(state)
     case 'reload':
       return state.serial.run(() => reload(state))
+    case 'panic':
+      return beginPanic(state, request.reason ?? 'by hand')
+    case 'resume':
+      return state.serial.run(() => endPanic(state))
     case 'bans list':
       return listBans(state)
     case 'bans add':

@@ -2,6 +2,7 @@ import { setSizes } from '../firewall/sets.ts'
 import { refreshHostEntries } from './allowed.ts'
 import { countBypassed } from './bypassed.ts'
 import { counted } from './counted.ts'
+import { watchPanic } from './panic.ts'
 import { judgePromotions } from './promotions.ts'
 import type { DaemonState } from './state.ts'
 
@@ -16,6 +17,7 @@ export async function heal(state: DaemonState): Promise<void> {
     // The message of a path thread that died right after its last promotions may be lost.
     judgePromotions(state)
     await refreshHostEntries(state)
+    if (await watchPanic(state)) return
     const { problems, queuePackets } = await firewall.verify()
     countBypassed(state, queuePackets)
     if (problems.length > 0) {

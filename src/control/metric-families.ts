@@ -236,6 +236,12 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
     ],
   },
   {
+    name: 'sluice_panic',
+    help: '1 while everything passes until somebody resumes.',
+    type: 'gauge',
+    read: ({ panic }) => one(panic.mark === undefined ? 0 : 1),
+  },
+  {
     name: 'sluice_store_ok',
     help: '1 if what is to be remembered over a restart is on the disk; not there with state: off.',
     type: 'gauge',

@@ -1,6 +1,7 @@
 import type { Mode } from '../config/policy.ts'
 import type { ExitStatus } from '../failure.ts'
 import type { ExplainReport } from './explain-report.ts'
+import type { PanicRow } from './panic-marker.ts'
 import type { Request } from './requests.ts'
 import type { AllowRow, BanRow } from './rows.ts'
 
@@ -21,6 +22,8 @@ export type Response<Result = unknown> =
 export interface Results {
   readonly status: StatusReport
   readonly reload: ReloadReport
+  readonly panic: PanicRow & { readonly lifted: number; readonly notes: readonly string[] }
+  readonly resume: { readonly since: string; readonly notes: readonly string[] }
   readonly 'bans list': readonly BanRow[]
   readonly 'bans add': { readonly ban: BanRow; readonly notes: readonly string[] }
   readonly 'bans remove': {
@@ -54,6 +57,8 @@ export interface StatusReport {
   readonly uptimeSeconds: number
   readonly policyFile: string
   readonly mode: Mode
+  /** `null`: all is as the policy says. */
+  readonly panic: PanicRow | null
   readonly threads: { readonly count: number; readonly live: number; readonly restarts: number }
   readonly queues: readonly QueueStatus[]
   readonly services: readonly ServiceStatus[]

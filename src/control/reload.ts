@@ -1,10 +1,10 @@
 import { loadPolicy } from '../config/load.ts'
 import type { Policy } from '../config/policy.ts'
-import { compilePolicy } from '../path/compile.ts'
 import { refreshHostEntries, setAllowed } from './allowed.ts'
 import { ALL_PORTS } from './escalation.ts'
 import { policyEntries } from './never-ban.ts'
 import { notifyManager } from './notify-manager.ts'
+import { compiledFor } from './panic.ts'
 import { reloadable } from './pending.ts'
 import type { ReloadReport } from './protocol.ts'
 import { liftShadowed } from './shadowed.ts'
@@ -47,7 +47,7 @@ async function putInForce(state: DaemonState, policy: Policy): Promise<number> {
     throw error
   }
   state.policy = policy
-  await state.threads.swap(compilePolicy(policy, state.slots))
+  await state.threads.swap(compiledFor(state))
   for (const bans of [state.enforced, state.watched]) {
     bans.policy = policy.ban
     bans.ledger.keepScopes([ALL_PORTS, ...policy.services.map(({ name }) => name)])

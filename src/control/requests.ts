@@ -17,6 +17,8 @@ const name = z.string().max(32)
 const requestSchema = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('status') }),
   z.strictObject({ op: z.literal('reload') }),
+  z.strictObject({ op: z.literal('panic'), reason: printable.optional() }),
+  z.strictObject({ op: z.literal('resume') }),
   z.strictObject({ op: z.literal('bans list') }),
   z.strictObject({
     op: z.literal('bans add'),

@@ -5,6 +5,7 @@ import type { AllowList } from './allow-list.ts'
 import type { Bans } from './bans.ts'
 import type { Holds } from './holds.ts'
 import type { Log } from './log.ts'
+import type { PanicMark } from './panic-marker.ts'
 import type { PathThreads } from './path-threads.ts'
 import type { Serial } from './serial.ts'
 import type { Store } from './store.ts'
@@ -29,6 +30,7 @@ export interface DaemonState {
   readonly store: Store | undefined
   /** All that writes chains or allow sets goes through here. */
   readonly serial: Serial
+  readonly panic: PanicState
   readonly health: FirewallHealth
   readonly reloads: { ok: number; failed: number; last: ReloadOutcome | undefined }
   /** Monotonic milliseconds. */
@@ -40,6 +42,16 @@ export type BanState = Pick<
   DaemonState,
   'configFile' | 'policy' | 'log' | 'firewall' | 'allow' | 'enforced' | 'watched' | 'now'
 >
+
+/** Whether everything passes now. */
+export interface PanicState {
+  /** `undefined`: all is as the policy says. */
+  mark: PanicMark | undefined
+  /** Whether the mark is on the disk, for the next start. */
+  isOnDisk: boolean
+  /** When the log said so last. */
+  saidMs: number
+}
 
 /** What the last look at the firewall found. */
 interface FirewallHealth {

@@ -7,6 +7,7 @@ import { REASONS, Verdict } from '../path/reasons.ts'
 import { ALLOW_ORIGINS } from './allow-list.ts'
 import { ALL_PORTS } from './escalation.ts'
 import { httpOrigin } from './http.ts'
+import { panicRow } from './panic.ts'
 import { sumOver } from './path-totals.ts'
 import type { QueueStatus, ServiceStatus, StatusReport } from './protocol.ts'
 import { type DaemonState, modeOf } from './state.ts'
@@ -23,6 +24,7 @@ export function statusReport(state: DaemonState): StatusReport {
     uptimeSeconds: Math.round(process.uptime()),
     policyFile: state.configFile,
     mode: policy.mode,
+    panic: panicRow(state.panic),
     threads: { count: threads.all.length, live: threads.live, restarts: threads.restarts },
     queues: queues(state),
     services: services(state),

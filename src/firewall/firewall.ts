@@ -47,6 +47,7 @@ export class Firewall {
   #policy: Policy
   #allowed: readonly Prefix[]
   #places: readonly Place[] | undefined
+  #isSuspended = false
   readonly #counters = new RuleCounters()
   readonly #shardConstant = shardConstant()
   #last: Promise<unknown> = Promise.resolve()
@@ -70,7 +71,27 @@ export class Firewall {
    * rule needs any more. When it fails, the old policy's rules stand as before.
    */
   apply(policy: Policy): Promise<void> {
-    return this.#exclusive(() => this.#install(policy))
+    return this.#exclusive(async () => {
+      if (this.#isSuspended) this.#policy = policy
+      else await this.#install(policy)
+    })
+  }
+
+  /** Removes everything until `resume`: what is applied meanwhile is put in place then. */
+  suspend(): Promise<void> {
+    return this.#exclusive(async () => {
+      this.#isSuspended = true
+      this.#places = undefined
+      await takeDown({ keepBans: false })
+    })
+  }
+
+  /** Puts in place what `suspend` has removed. When it fails, nothing is in place. */
+  resume(): Promise<void> {
+    return this.#exclusive(async () => {
+      await this.#install(this.#policy)
+      this.#isSuspended = false
+    })
   }
 
   /** Removes every chain, jump and set of ours: see `takeDown`, which needs no policy and no instance. */

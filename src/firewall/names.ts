@@ -60,6 +60,11 @@ export function isOwnSet(name: string): boolean {
   return [ALLOW, BAN, HOLD].some((prefix) => name.startsWith(prefix))
 }
 
+/** Whether `name` is one of our hold sets. */
+export function isHoldSet(name: string): boolean {
+  return name.startsWith(HOLD)
+}
+
 /** Whether `name` is one of our ban sets. */
 export function isBanSet(name: string): boolean {
   return name.startsWith(BAN)

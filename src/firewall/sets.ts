@@ -5,13 +5,14 @@ import {
   createSet,
   deleteEntries,
   destroySet,
+  flushSet,
   listSet,
   listSets,
   type SetEntry,
 } from '../kernel/ipset.ts'
 import { NetlinkError } from '../kernel/netlink-error.ts'
 import { type Family, formatPrefix, type Prefix } from '../net/prefix.ts'
-import { allowSetName, banSetName, holdSetName, isOwnSet } from './names.ts'
+import { allowSetName, banSetName, holdSetName, isBanSet, isHoldSet, isOwnSet } from './names.ts'
 
 /** A set that the rules of a policy refer to. */
 export interface OwnSet {
@@ -147,6 +148,13 @@ export function destroySets(names: Iterable<string>): void {
   })
   explained(() => {
     if (failures.length > 0) throw failures[0]
+  })
+}
+
+/** Empties every ban set and hold set, at once and without a word to iptables. @throws Failure */
+export function flushBlockingSets(): void {
+  explained(() => {
+    for (const { name } of listSets()) if (isBanSet(name) || isHoldSet(name)) flushSet(name)
   })
 }
 

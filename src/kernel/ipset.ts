@@ -43,7 +43,6 @@ export function destroySet(name: string): void {
 /**
  * Removes every entry.
  *
- * @public
  * @throws NetlinkError "set does not exist".
  */
 export function flushSet(name: string): void {

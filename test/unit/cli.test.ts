@@ -30,6 +30,7 @@ const STATUS: StatusReport = {
   uptimeSeconds: 7500,
   policyFile: '/etc/sluice/sluice.yaml',
   mode: 'enforce',
+  panic: null,
   threads: { count: 2, live: 2, restarts: 1 },
   queues: [
     { queue: 9713, waiting: 3, received: 1_234_567_890, dropped: 0, bypassed: 12 },

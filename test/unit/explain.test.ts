@@ -6,6 +6,7 @@ import { type ExplainState, explain } from '../../src/control/explain.ts'
 import { Holds } from '../../src/control/holds.ts'
 import { MemoryBanSets } from '../../src/control/memory-ban-sets.ts'
 import { pathClockMs } from '../../src/control/path-clock.ts'
+import type { PanicState } from '../../src/control/state.ts'
 import { EXIT } from '../../src/failure.ts'
 import { parsePrefix } from '../../src/net/prefix.ts'
 import { TestPath } from '../lib/path.ts'
@@ -47,6 +48,7 @@ function setUp() {
     enforced: bans('enforce'),
     watched: bans('shadow'),
     holds: new Holds({ sets, log, now }),
+    panic: { mark: undefined, isOnDisk: false, saidMs: 0 } as PanicState,
     slots: path.slots,
     threads: path.threads,
     now,
@@ -136,6 +138,16 @@ describe('explain', () => {
     expect(serviceOf('198.51.100.7', 'web').next.verdict).toBe('shadow')
     state.enforced.banManually(parsePrefix('198.51.100.8'), 'web', MINUTE, 'by hand')
     expect(serviceOf('198.51.100.8', 'web').next.verdict).toBe('drop')
+  })
+
+  test('in a panic everything passes', () => {
+    const { state, attempt, of } = setUp()
+    attempt(5, '198.51.100.7', 22)
+    state.panic.mark = { since: new Date('2026-01-01T00:00:00Z'), reason: 'locked out' }
+    const report = of('198.51.100.7')
+    expect(report.panic).toMatchObject({ since: '2026-01-01T00:00:00.000Z', reason: 'locked out' })
+    expect(report.services.every(({ next }) => next.verdict === 'accept')).toBe(true)
+    expect(formatExplanation(report)).toMatch(/^PANIC since 2026/)
   })
 
   test('a held network holds its sources', () => {

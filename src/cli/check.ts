@@ -44,6 +44,7 @@ function summary({ mode, services }: Policy): string {
   return `${count}, ${shadows === services.length ? 'all' : `${shadows} of them`} in shadow mode`
 }
 
-function errorsAsJson({ file, problems }: PolicyError): object {
+/** What `--json` writes of a policy that was refused. */
+export function errorsAsJson({ file, problems }: PolicyError): object {
   return { valid: false, errors: problems.map((problem) => ({ file, ...problem })) }
 }

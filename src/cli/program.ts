@@ -8,6 +8,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   tune: async () => (await import('./tune.ts')).tuneCommand(),
   reload: async () => (await import('./reload.ts')).reloadCommand(),
   status: async () => (await import('./status.ts')).statusCommand(),
+  apply: async () => (await import('./apply.ts')).applyCommand(),
+  confirm: async () => (await import('./apply.ts')).confirmCommand(),
   panic: async () => (await import('./panic.ts')).panicCommand(),
   resume: async () => (await import('./panic.ts')).resumeCommand(),
   bans: async () => (await import('./bans.ts')).bansCommand(),
@@ -19,7 +21,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 const EXIT_HELP = `
 Exit status:
    0  done
-   1  refused: never-ban list, not banned, firewall not in place, no panic to end
+   1  refused: never-ban list, not banned, firewall not in place, nothing on trial or in panic
   64  wrong use of the command line
   65  a capture is none, or is broken
   66  a file cannot be read

@@ -25,7 +25,7 @@ async function status(options: AskOptions): Promise<void> {
 export function formatStatus(report: StatusReport, nowMs: number): string {
   const { threads } = report
   const facts = [
-    ['policy', `${report.policyFile}, mode ${report.mode}`],
+    ['policy', policy(report)],
     ['firewall', firewall(report, nowMs)],
     ['threads', `${threads.live} of ${threads.count} running, ${counted(threads.restarts, 'restart')}`],
     ['sources', `${count(report.tracked)} tracked, ${count(report.allowed)} entries on the allow list`],
@@ -52,6 +52,12 @@ function panic({ panic }: StatusReport): string[] {
     'nothing is limited and nobody is banned until "sluice resume"',
     '',
   ]
+}
+
+function policy({ policyFile, mode, trial }: StatusReport): string {
+  if (trial === null) return `${policyFile}, mode ${mode}`
+  const left = roughDuration(trial.secondsLeft * 1000)
+  return `ON TRIAL for ${left}: ${trial.file}, mode ${mode}; "sluice confirm" keeps it`
 }
 
 function queues(report: StatusReport): string {

@@ -54,6 +54,7 @@ export function createState({ sweeper, ...given }: NewState): DaemonState {
     }),
     holds: new Holds({ sets: kernelBanSets, log, now }),
     serial: new Serial(),
+    trial: undefined,
     panic: { mark: undefined, isOnDisk: false, saidMs: 0 },
     health: {
       problems: ['the chains are not in place yet'],

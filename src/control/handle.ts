@@ -6,6 +6,7 @@ import { reload } from './reload.ts'
 import type { Request } from './requests.ts'
 import type { DaemonState } from './state.ts'
 import { statusReport } from './status.ts'
+import { beginTrial, confirmTrial, describeTrial } from './trial.ts'
 
 /** Answers one request of the control socket; see `Results`. @throws Failure where it is refused. */
 export async function handle(state: DaemonState, request: Request): Promise<unknown> {
@@ -14,6 +15,12 @@ export async function handle(state: DaemonState, request: Request): Promise<unkn
       return statusReport(state)
     case 'reload':
       return state.serial.run(() => reload(state))
+    case 'apply':
+      return state.serial.run(() => beginTrial(state, request))
+    case 'trial':
+      return describeTrial(state)
+    case 'confirm':
+      return state.serial.run(() => confirmTrial(state))
     case 'panic':
       return beginPanic(state, request.reason ?? 'by hand')
     case 'resume':

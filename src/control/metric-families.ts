@@ -236,6 +236,12 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
     ],
   },
   {
+    name: 'sluice_policy_on_trial',
+    help: '1 while a policy is in force that goes back by itself unless somebody confirms it.',
+    type: 'gauge',
+    read: ({ trial }) => one(trial === undefined ? 0 : 1),
+  },
+  {
     name: 'sluice_panic',
     help: '1 while everything passes until somebody resumes.',
     type: 'gauge',

@@ -9,7 +9,7 @@ import type { AllowRow, BanRow } from './rows.ts'
  * The control socket's protocol: each line is a JSON object, a `Request` one way, a `Response` the other,
  * in order. Whoever sends anything else gets one answer that says so, and the connection ends.
  */
-export const REQUEST_BYTES_MAX = 64 * 1024
+export const REQUEST_BYTES_MAX = 2 ** 21
 
 export type Op = Request['op']
 
@@ -22,6 +22,20 @@ export type Response<Result = unknown> =
 export interface Results {
   readonly status: StatusReport
   readonly reload: ReloadReport
+  readonly apply: {
+    readonly policyFile: string
+    /** Settings that only count from the next start on, if it is confirmed. */
+    readonly pending: readonly string[]
+    readonly lifted: number
+    readonly secondsLeft: number
+  }
+  readonly trial: {
+    readonly policyFile: string
+    readonly file: string
+    readonly text: string
+    readonly secondsLeft: number
+  }
+  readonly confirm: { readonly policyFile: string }
   readonly panic: PanicRow & { readonly lifted: number; readonly notes: readonly string[] }
   readonly resume: { readonly since: string; readonly notes: readonly string[] }
   readonly 'bans list': readonly BanRow[]
@@ -59,6 +73,8 @@ export interface StatusReport {
   readonly mode: Mode
   /** `null`: all is as the policy says. */
   readonly panic: PanicRow | null
+  /** The policy that is in force for a time only. */
+  readonly trial: { readonly file: string; readonly secondsLeft: number } | null
   readonly threads: { readonly count: number; readonly live: number; readonly restarts: number }
   readonly queues: readonly QueueStatus[]
   readonly services: readonly ServiceStatus[]

@@ -1,14 +1,10 @@
 import { loadPolicy } from '../config/load.ts'
-import type { Policy } from '../config/policy.ts'
-import { refreshHostEntries, setAllowed } from './allowed.ts'
-import { ALL_PORTS } from './escalation.ts'
-import { policyEntries } from './never-ban.ts'
 import { notifyManager } from './notify-manager.ts'
-import { compiledFor } from './panic.ts'
 import { reloadable } from './pending.ts'
 import type { ReloadReport } from './protocol.ts'
-import { liftShadowed } from './shadowed.ts'
+import { putInForce } from './put-in-force.ts'
 import type { DaemonState } from './state.ts'
+import { leaveTrial } from './trial.ts'
 
 /**
  * Puts the policy file as it is now in force. Buckets, bans and queued packets are untouched.
@@ -20,6 +16,7 @@ export async function reload(state: DaemonState): Promise<ReloadReport> {
   try {
     const { policy, pending } = reloadable(state.policy, loadPolicy(configFile))
     const lifted = await putInForce(state, policy)
+    leaveTrial(state)
     const later = pending.length === 0 ? '' : `; from the next start on: ${pending.join(', ')}`
     const message = `reloaded ${configFile}${later}`
     reloads.ok++
@@ -34,25 +31,4 @@ export async function reload(state: DaemonState): Promise<ReloadReport> {
     log.error('reload-refused', message)
     throw error
   }
-}
-
-/** The firewall first: it is what may fail. Then come the path threads, and at the end what cannot fail. */
-async function putInForce(state: DaemonState, policy: Policy): Promise<number> {
-  const old = state.policy
-  const allowLifted = await setAllowed(state, 'policy', policyEntries(policy))
-  try {
-    await state.firewall.apply(policy)
-  } catch (error) {
-    await setAllowed(state, 'policy', policyEntries(old))
-    throw error
-  }
-  state.policy = policy
-  await state.threads.swap(compiledFor(state))
-  for (const bans of [state.enforced, state.watched]) {
-    bans.policy = policy.ban
-    bans.ledger.keepScopes([ALL_PORTS, ...policy.services.map(({ name }) => name)])
-  }
-  state.log.level = policy.log.level
-  await refreshHostEntries(state)
-  return allowLifted.length + liftShadowed(state)
 }

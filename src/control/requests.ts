@@ -7,6 +7,8 @@ export const printable = z
   .min(1)
   .max(200)
   .regex(/^\P{C}+$/u, 'must be printable text')
+/** As long as a policy file may be. */
+const POLICY_CHARACTERS_MAX = 2 ** 20
 const prefix = z.string().max(64)
 const name = z.string().max(32)
 
@@ -17,6 +19,20 @@ const name = z.string().max(32)
 const requestSchema = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('status') }),
   z.strictObject({ op: z.literal('reload') }),
+  z.strictObject({
+    op: z.literal('apply'),
+    /** The policy itself: what the user can read, the daemon may not. */
+    text: z.string().max(POLICY_CHARACTERS_MAX),
+    /** For messages. */
+    file: z
+      .string()
+      .min(1)
+      .max(4096)
+      .regex(/^\P{C}+$/u, 'must be printable text'),
+    seconds: z.int().min(1).max(86_400),
+  }),
+  z.strictObject({ op: z.literal('trial') }),
+  z.strictObject({ op: z.literal('confirm') }),
   z.strictObject({ op: z.literal('panic'), reason: printable.optional() }),
   z.strictObject({ op: z.literal('resume') }),
   z.strictObject({ op: z.literal('bans list') }),

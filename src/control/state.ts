@@ -2,6 +2,7 @@ import type { Mode, Policy, Service } from '../config/policy.ts'
 import type { Firewall } from '../firewall/firewall.ts'
 import type { ServiceSlots } from '../path/service-slots.ts'
 import type { AllowList } from './allow-list.ts'
+import type { Ban } from './ban.ts'
 import type { Bans } from './bans.ts'
 import type { Holds } from './holds.ts'
 import type { Log } from './log.ts'
@@ -31,6 +32,8 @@ export interface DaemonState {
   /** All that writes chains or allow sets goes through here. */
   readonly serial: Serial
   readonly panic: PanicState
+  /** The policy that is in force for a time only. */
+  trial: Trial | undefined
   readonly health: FirewallHealth
   readonly reloads: { ok: number; failed: number; last: ReloadOutcome | undefined }
   /** Monotonic milliseconds. */
@@ -42,6 +45,21 @@ export type BanState = Pick<
   DaemonState,
   'configFile' | 'policy' | 'log' | 'firewall' | 'allow' | 'enforced' | 'watched' | 'now'
 >
+
+/** A policy that is in force until its time is over, unless somebody confirms it. */
+export interface Trial {
+  /** For people: where it came from. */
+  readonly file: string
+  readonly text: string
+  /** What comes back. */
+  readonly before: Policy
+  /** Of services that the policy on trial does not have: their sets are gone meanwhile. */
+  readonly bansBefore: readonly Ban[]
+  /** Monotonic milliseconds. */
+  readonly startedMs: number
+  readonly endsMs: number
+  timer: NodeJS.Timeout
+}
 
 /** Whether everything passes now. */
 export interface PanicState {

@@ -11,6 +11,7 @@ import { panicRow } from './panic.ts'
 import { sumOver } from './path-totals.ts'
 import type { QueueStatus, ServiceStatus, StatusReport } from './protocol.ts'
 import { type DaemonState, modeOf } from './state.ts'
+import { trialRow } from './trial.ts'
 
 const PACKETS = QUEUE_COUNTERS.indexOf('packets')
 
@@ -25,6 +26,7 @@ export function statusReport(state: DaemonState): StatusReport {
     policyFile: state.configFile,
     mode: policy.mode,
     panic: panicRow(state.panic),
+    trial: trialRow(state),
     threads: { count: threads.all.length, live: threads.live, restarts: threads.restarts },
     queues: queues(state),
     services: services(state),

@@ -1,3 +1,4 @@
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { CommanderError } from 'commander'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createProgram } from '../../src/cli/program.ts'
@@ -31,6 +32,7 @@ const STATUS: StatusReport = {
   policyFile: '/etc/sluice/sluice.yaml',
   mode: 'enforce',
   panic: null,
+  trial: null,
   threads: { count: 2, live: 2, restarts: 1 },
   queues: [
     { queue: 9713, waiting: 3, received: 1_234_567_890, dropped: 0, bypassed: 12 },
@@ -65,6 +67,26 @@ const STATUS: StatusReport = {
   allowed: 9,
   tracked: 12_345,
   metrics: 'http://127.0.0.1:9713/metrics',
+}
+
+const PANIC: Results['panic'] = {
+  since: '2026-01-01T00:00:00.000Z',
+  reason: 'by hand',
+  isRemembered: true,
+  lifted: 2,
+  notes: [],
+}
+
+const EXPLAINED: Results['explain'] = {
+  address: '::1',
+  source: '::/64',
+  network: '::/48',
+  at: '2026-01-01T00:00:00.000Z',
+  panic: null,
+  allowed: null,
+  bans: [],
+  offences: null,
+  services: [],
 }
 
 let scratch: Scratch
@@ -130,6 +152,10 @@ describe('what is asked of the daemon', () => {
     ],
     [['bans', 'list'], { op: 'bans list' }, { 'bans list': [] }],
     [['allow', 'list'], { op: 'allow list' }, { 'allow list': [] }],
+    [['panic'], { op: 'panic' }, { panic: PANIC }],
+    [['panic', '--reason', 'locked out'], { op: 'panic', reason: 'locked out' }, { panic: PANIC }],
+    [['resume'], { op: 'resume' }, { resume: { since: PANIC.since, notes: [] } }],
+    [['explain', '::1'], { op: 'explain', address: '::1' }, { explain: EXPLAINED }],
     [['reload'], { op: 'reload' }, { reload: { file: '/x', pending: [], lifted: 0 } }],
     [['status'], { op: 'status' }, { status: STATUS }],
   ])('%j', async (argv, request, answers) => {
@@ -207,6 +233,67 @@ describe('what people read', () => {
 
   test('an empty table has its titles', () => {
     expect(formatTable([{ title: 'A' }, { title: 'B', align: 'right' }], [])).toBe('A  B')
+  })
+})
+
+describe('apply', () => {
+  const POLICY = 'services: {ssh: {ports: [22], limits: {source: {burst: 1, rate: 1/s}}}}\n'
+  const APPLIED = { policyFile: '', pending: ['threads'], lifted: 1, secondsLeft: 300 }
+  let policyFile: string
+  let copy: string
+
+  beforeEach(() => {
+    policyFile = scratch.path('sluice.yaml')
+    copy = scratch.path('new.yaml')
+    writeFileSync(policyFile, '# old\n', { mode: 0o640 })
+    writeFileSync(copy, POLICY)
+    results = {
+      status: { ...STATUS, policyFile },
+      apply: { ...APPLIED, policyFile },
+      trial: { policyFile, file: copy, text: POLICY, secondsLeft: 20 },
+      confirm: { policyFile },
+    }
+  })
+
+  test('with --confirm puts the text on trial, and leaves the policy file alone', async () => {
+    const text = await sluice('apply', copy, '--confirm', '5m')
+    expect(requests).toEqual([{ op: 'status' }, { op: 'apply', text: POLICY, file: copy, seconds: 300 }])
+    expect(text).toContain('goes back in 5m unless "sluice confirm" follows')
+    expect(text).toContain('takes effect at the next start: threads')
+    expect(readFileSync(policyFile, 'utf8')).toBe('# old\n')
+  })
+
+  test.each([['apply'], ['confirm']])(
+    '%s writes the policy file, keeps the old one, and then confirms',
+    async (command) => {
+      await sluice(command, ...(command === 'apply' ? [copy] : []))
+      expect(requests.at(-1)).toEqual({ op: 'confirm' })
+      expect(readFileSync(policyFile, 'utf8')).toBe(POLICY)
+      expect(statSync(policyFile).mode & 0o777).toBe(0o640)
+      expect(readFileSync(`${policyFile}.before`, 'utf8')).toBe('# old\n')
+    },
+  )
+
+  test('a policy with errors is refused as check refuses it', async () => {
+    writeFileSync(copy, 'services: {}\n')
+    await expect(sluice('apply', copy, '--confirm', '5m')).rejects.toMatchObject({ status: EXIT.config })
+    await expect(sluice('apply', scratch.path('none'))).rejects.toMatchObject({ status: EXIT.noInput })
+    expect(requests).toEqual([])
+  })
+
+  test('the policy file itself is refused', async () => {
+    writeFileSync(policyFile, POLICY)
+    const attempt = sluice('apply', policyFile, '--confirm', '5m')
+    await expect(attempt).rejects.toMatchObject({ status: EXIT.usage })
+    expect(requests).toEqual([{ op: 'status' }])
+  })
+
+  test('a policy file that cannot be written is not confirmed', async () => {
+    // The name of the copy is taken by a directory, which stops root too.
+    mkdirSync(`${policyFile}.before`)
+    await expect(sluice('confirm')).rejects.toMatchObject({ status: EXIT.cannotCreate })
+    expect(requests).toEqual([{ op: 'trial' }])
+    expect(readFileSync(policyFile, 'utf8')).toBe('# old\n')
   })
 })
 

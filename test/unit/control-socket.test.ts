@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
 import { ask } from '../../src/control/client.ts'
 import { openControlSocket } from '../../src/control/control-socket.ts'
+import { REQUEST_BYTES_MAX } from '../../src/control/protocol.ts'
 import { parseRequest, type Request } from '../../src/control/requests.ts'
 import { EXIT, Failure } from '../../src/failure.ts'
 import { NetlinkError } from '../../src/kernel/netlink-error.ts'
@@ -97,8 +98,8 @@ describe('the control socket', () => {
     ['bytes that are no JSON', 'garbage\n'],
     ['bytes that are no UTF-8', Uint8Array.from([0xff, 0xfe, 0, 0x0a])],
     ['JSON that is no request', '{"op":"format"}\n'],
-    ['an endless line', 'x'.repeat(70_000)],
-    ['a line that is too long', `${'x'.repeat(70_000)}\n`],
+    ['an endless line', 'x'.repeat(REQUEST_BYTES_MAX + 70_000)],
+    ['a line that is too long', `${'x'.repeat(REQUEST_BYTES_MAX + 70_000)}\n`],
   ])('%s: one answer, and the end', async (_, bytes) => {
     const { path } = await listen()
     const answers = (await talk(path, bytes)).trimEnd().split('\n')

@@ -1,0 +1,33 @@
+import type { Policy } from '../config/policy.ts'
+import { refreshHostEntries, setAllowed } from './allowed.ts'
+import { ALL_PORTS } from './escalation.ts'
+import { policyEntries } from './never-ban.ts'
+import { compiledFor } from './panic.ts'
+import { liftShadowed } from './shadowed.ts'
+import type { DaemonState } from './state.ts'
+
+/**
+ * Replaces the policy of a running daemon. The firewall comes first: it is what may fail. Then come the path
+ * threads, and at the end what cannot fail. Returns how many bans that has lifted.
+ *
+ * @throws Failure from the firewall; then the old policy stays in force.
+ */
+export async function putInForce(state: DaemonState, policy: Policy): Promise<number> {
+  const old = state.policy
+  const allowLifted = await setAllowed(state, 'policy', policyEntries(policy))
+  try {
+    await state.firewall.apply(policy)
+  } catch (error) {
+    await setAllowed(state, 'policy', policyEntries(old))
+    throw error
+  }
+  state.policy = policy
+  await state.threads.swap(compiledFor(state))
+  for (const bans of [state.enforced, state.watched]) {
+    bans.policy = policy.ban
+    bans.ledger.keepScopes([ALL_PORTS, ...policy.services.map(({ name }) => name)])
+  }
+  state.log.level = policy.log.level
+  await refreshHostEntries(state)
+  return allowLifted.length + liftShadowed(state)
+}

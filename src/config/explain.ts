@@ -93,7 +93,14 @@ function explainService({ name, ports, mode, dns, limits, ban, outcome }: Servic
   return lines
 }
 
-function explainOutcome({ kind, leastBytes, failedBytes, succeededBytes, graceMs }: OutcomeModel): string {
+function explainOutcome(model: OutcomeModel): string {
+  if ('failedPackets' in model) {
+    const { kind, failedPackets, failedBytesPerPacket, succeededBytes } = model
+    const mail = `a mail was taken from ${grouped(succeededBytes)} bytes on`
+    if (kind === 'smtp') return `judged as smtp: ${mail}`
+    return `judged as submission: failed from ${failedPackets} packets of at most ${failedBytesPerPacket} bytes on, ${mail}`
+  }
+  const { kind, leastBytes, failedBytes, succeededBytes, graceMs } = model
   return (
     `judged as ${kind}: failed from ${grouped(leastBytes)} to ${grouped(failedBytes)} bytes from the server, ` +
     `succeeded from ${grouped(succeededBytes)} on or after ${formatDuration(graceMs)}`

@@ -186,17 +186,39 @@ function toService(
       known: toLimit(file.limits.known),
     },
     ban: file.ban && { strikes: file.ban.strikes, withinMs: file.ban.within },
-    outcome: file.outcome === 'none' ? undefined : toOutcomeModel(file.outcome, outcomes[file.outcome]),
+    outcome: toOutcomeModel(file.outcome, outcomes),
   }
 }
 
-function toOutcomeModel(kind: OutcomeKind, file: PolicyFile['outcomes'][OutcomeKind]): OutcomeModel {
-  return {
-    kind,
-    leastBytes: file.least,
-    failedBytes: file.failed,
-    succeededBytes: file.succeeded,
-    graceMs: file.grace,
+function toOutcomeModel(
+  kind: OutcomeKind | 'none',
+  { ssh, dropbear, submission, smtp }: PolicyFile['outcomes'],
+): OutcomeModel | undefined {
+  switch (kind) {
+    case 'none':
+      return undefined
+    case 'smtp':
+      return { kind, succeededBytes: smtp.succeeded, failedPackets: Infinity, failedBytesPerPacket: 0 }
+    case 'submission':
+      return {
+        kind,
+        succeededBytes: submission.succeeded,
+        failedPackets: submission.packets,
+        failedBytesPerPacket: submission.perPacket,
+      }
+    default: {
+      const file = { ssh, dropbear }[kind]
+      return {
+        kind,
+        leastBytes: file.least,
+        failedBytes: file.failed,
+        largeFromBytes: file.largeFrom,
+        largeFailedBytes: file.largeFailed,
+        largeFailedPackets: file.largePackets,
+        succeededBytes: file.succeeded,
+        graceMs: file.grace,
+      }
+    }
   }
 }
 

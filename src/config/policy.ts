@@ -61,23 +61,39 @@ export interface Service {
   readonly outcome: OutcomeModel | undefined
 }
 
-/**
- * What tells a failed session of a kind of service from one that succeeded, in bytes of payload that the
- * server sent and in time. See docs/outcomes.md.
- */
-export interface OutcomeModel {
-  readonly kind: OutcomeKind
+/** What tells a failed session of a kind of service from one that succeeded: see docs/outcomes.md. */
+export type OutcomeModel = LoginModel | MailModel
+
+export type OutcomeKind = OutcomeModel['kind']
+
+/** Of SSH servers. Bytes are those of TCP payload that the server sent, unless it says otherwise. */
+export interface LoginModel {
+  readonly kind: 'ssh' | 'dropbear'
   /** With less nobody can have tried to log in. */
   readonly leastBytes: number
   /** Failed sessions have this at most. */
   readonly failedBytes: number
+  /** When the client has sent so much, its keys were large, and the server's answer was. */
+  readonly largeFromBytes: number
+  /** Then failed sessions have this at most, and so few packets from the client. */
+  readonly largeFailedBytes: number
+  readonly largeFailedPackets: number
   /** From here on, a session has succeeded. */
   readonly succeededBytes: number
   /** A session that lasts longer has succeeded: servers end those who have not logged in by then. */
   readonly graceMs: number
 }
 
-export type OutcomeKind = 'ssh' | 'smtp'
+/** Of mail servers. Bytes are those of TCP payload that the client sent. */
+export interface MailModel {
+  readonly kind: 'smtp' | 'submission'
+  /** From here on, a mail was among it. */
+  readonly succeededBytes: number
+  /** Failed sessions have so many packets from the client at least; `Infinity`: none is called failed. */
+  readonly failedPackets: number
+  /** And so few bytes in each of them. */
+  readonly failedBytesPerPacket: number
+}
 
 export interface PortRange {
   readonly protocol: Protocol

@@ -149,11 +149,14 @@ export function banCanBeCarriedOut(
 
 /** Otherwise one session would be both. */
 export function outcomesAreApart(
-  { failed, succeeded }: { failed: number; succeeded: number },
+  file: { failed: number; largeFailed: number; succeeded: number },
   context: Context,
 ): void {
-  if (!isSound(context, 'failed') || !isSound(context, 'succeeded') || failed < succeeded) return
-  complain(context, ['failed'], `is not below succeeded; write less than ${grouped(succeeded)}`)
+  if (!isSound(context, 'succeeded')) return
+  for (const key of ['failed', 'largeFailed'] as const) {
+    if (!isSound(context, key) || file[key] < file.succeeded) continue
+    complain(context, [key], `is not below succeeded; write less than ${grouped(file.succeeded)}`)
+  }
 }
 
 export function partsFitTogether(

@@ -51,19 +51,25 @@ const service = section({
     strikes: value(integer(1, 255)),
     within: value(duration(SECOND, 7 * DAY)),
   }).optional(),
-  outcome: value(choice('ssh', 'smtp', 'none'), 'none'),
+  outcome: value(choice('ssh', 'dropbear', 'submission', 'smtp', 'none'), 'none'),
 })
   .superRefine(serviceCanBan, evenIfWrong())
   .superRefine(serviceSpeaksDns, evenIfWrong())
 
+const bytes = integer(0, 1_000_000)
+const packets = integer(0, 10_000)
+
 /** The numbers by default: see docs/outcomes.md. */
-function outcomeModel(least: number, failed: number, succeeded: number, grace: string) {
+function loginModel(least: number, failed: number, largeFailed: number, succeeded: number) {
   return orEmpty(
     section({
-      least: value(integer(0, 1_000_000), least),
-      failed: value(integer(0, 1_000_000), failed),
-      succeeded: value(integer(0, 1_000_000), succeeded),
-      grace: value(duration(SECOND, 7 * DAY), grace),
+      least: value(bytes, least),
+      failed: value(bytes, failed),
+      largeFrom: value(bytes, 2800),
+      largeFailed: value(bytes, largeFailed),
+      largePackets: value(packets, 20),
+      succeeded: value(bytes, succeeded),
+      grace: value(duration(SECOND, 7 * DAY), '150s'),
     }).superRefine(outcomesAreApart, evenIfWrong()),
   )
 }
@@ -98,8 +104,16 @@ export const policyFile = section({
   ),
   outcomes: orEmpty(
     section({
-      ssh: outcomeModel(1000, 3000, 6000, '150s'),
-      smtp: outcomeModel(150, 600, 1000, '1h'),
+      ssh: loginModel(1350, 2050, 2910, 6000),
+      dropbear: loginModel(1000, 1250, 2200, 2800),
+      submission: orEmpty(
+        section({
+          succeeded: value(bytes, 4000),
+          packets: value(packets, 20),
+          perPacket: value(bytes, 50),
+        }),
+      ),
+      smtp: orEmpty(section({ succeeded: value(bytes, 4000) })),
     }),
   ),
   dns: orEmpty(

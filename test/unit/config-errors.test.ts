@@ -57,8 +57,8 @@ describe('one setting', () => {
       '2:26: outcomes.ssh.failed: is not below succeeded; write less than 6,000',
     ],
     [
-      'outcomes: {smtp: {least: -1}}',
-      '2:26: outcomes.smtp.least: -1 is not allowed; write a whole number from 0 to 1,000,000',
+      'outcomes: {smtp: {succeeded: -1}}',
+      '2:30: outcomes.smtp.succeeded: -1 is not allowed; write a whole number from 0 to 1,000,000',
     ],
     ['queue: {first: -1}', '2:16: queue.first: -1 is not allowed; write a whole number from 0 to 65,535'],
     [
@@ -322,7 +322,7 @@ describe('one service', () => {
     ],
     [
       `ports: [22], ${LIMITS}, outcome: sssh`,
-      'services.s.outcome: "sssh" is not allowed; write ssh, smtp or none (did you mean ssh?)',
+      'services.s.outcome: "sssh" is not allowed; write ssh, dropbear, submission, smtp or none (did you mean ssh?)',
     ],
     [`ports: [22], ${LIMITS}, ban: `, 'services.s.ban: is empty; write a section with strikes, within'],
     [

@@ -1,36 +1,89 @@
 import { describe, expect, test } from 'vitest'
 import type { OutcomeModel } from '../../src/config/policy.ts'
-import { judgeSession, type Outcome } from '../../src/control/outcome.ts'
+import { estimateTries, judgeSession, type Outcome } from '../../src/control/outcome.ts'
 import type { Session } from '../../src/control/session.ts'
 import { parsePrefix } from '../../src/net/prefix.ts'
 
-const MODEL: OutcomeModel = {
+const SSH: OutcomeModel = {
   kind: 'ssh',
   leastBytes: 1000,
-  failedBytes: 3000,
+  failedBytes: 2000,
+  largeFromBytes: 2800,
+  largeFailedBytes: 3000,
+  largeFailedPackets: 20,
   succeededBytes: 6000,
   graceMs: 150_000,
 }
-
-/** A session whose server sent so many bytes of payload in ten packets. */
-function session(payload: number, durationMs = 2000, from = '192.0.2.1'): Session {
-  const address = parsePrefix(from)
-  const headers = address.family === 4 ? 52 : 72
-  const toClient = { packets: 10, bytes: 10 * headers + payload }
-  return { source: address, address, service: 'ssh', durationMs, toServer: toClient, toClient }
+const SUBMISSION: OutcomeModel = {
+  kind: 'submission',
+  succeededBytes: 4000,
+  failedPackets: 20,
+  failedBytesPerPacket: 50,
+}
+const SMTP: OutcomeModel = {
+  kind: 'smtp',
+  succeededBytes: 4000,
+  failedPackets: Number.POSITIVE_INFINITY,
+  failedBytesPerPacket: 0,
 }
 
-describe('a session is', () => {
+type Sides = readonly [packets: number, payload: number]
+
+function session(
+  toClient: Sides,
+  toServer: Sides = [12, 1200],
+  durationMs = 2000,
+  from = '192.0.2.1',
+): Session {
+  const address = parsePrefix(from)
+  const headers = address.family === 4 ? 52 : 72
+  const volume = ([packets, payload]: Sides) => ({ packets, bytes: packets * headers + payload })
+  const [there, back] = [volume(toServer), volume(toClient)]
+  return { source: address, address, service: 'x', durationMs, toServer: there, toClient: back }
+}
+
+describe('an SSH session is', () => {
   test.each<[string, Outcome, Session]>([
-    ['unclear when nobody can have tried to log in', 'unclear', session(999)],
-    ['failed when little more than the greeting was said', 'failed', session(1000)],
-    ['failed up to the bound', 'failed', session(3000)],
-    ['unclear between the bounds', 'unclear', session(3001)],
-    ['succeeded when the server sent much', 'succeeded', session(6000)],
-    ['succeeded when it outlasted the time to log in', 'succeeded', session(2000, 150_000)],
-    ['judged by payload over IPv6 too', 'failed', session(3000, 2000, '2001:db8::1')],
-    ['unclear without any payload', 'unclear', { ...session(0), toClient: { packets: 1, bytes: 40 } }],
+    ['unclear when nobody can have tried to log in', 'unclear', session([10, 999])],
+    ['failed when little more than the greeting was said', 'failed', session([10, 1000])],
+    ['failed up to the bound', 'failed', session([10, 2000])],
+    ['unclear between the bounds', 'unclear', session([10, 2001])],
+    ['failed a little later when the keys were large', 'failed', session([10, 3000], [20, 2800])],
+    ['unclear when they only may have been', 'unclear', session([10, 3000], [20, 2799])],
+    ['unclear when the client had more to say', 'unclear', session([10, 3000], [21, 2800])],
+    ['unclear beyond that', 'unclear', session([10, 3001], [20, 2800])],
+    ['succeeded when the server sent much', 'succeeded', session([10, 6000])],
+    ['succeeded when it outlasted the time to log in', 'succeeded', session([10, 1500], [12, 1200], 150_000)],
+    ['judged by payload over IPv6 too', 'failed', session([10, 2000], [12, 1200], 2000, '2001:db8::1')],
+    ['unclear without any payload', 'unclear', { ...session([1, 0]), toClient: { packets: 1, bytes: 40 } }],
   ])('%s', (_, outcome, each) => {
-    expect(judgeSession(each, MODEL)).toBe(outcome)
+    expect(judgeSession(each, SSH)).toBe(outcome)
   })
+})
+
+describe('a mail session is', () => {
+  test.each<[string, Outcome, Session, OutcomeModel]>([
+    ['succeeded when it carried a mail', 'succeeded', session([20, 600], [20, 4000]), SUBMISSION],
+    ['failed when it was many small packets', 'failed', session([20, 1000], [20, 1000]), SUBMISSION],
+    ['unclear when these were few', 'unclear', session([20, 1000], [19, 900]), SUBMISSION],
+    ['unclear when these were large', 'unclear', session([20, 1000], [20, 1001]), SUBMISSION],
+    ['succeeded between servers too', 'succeeded', session([20, 600], [20, 4000]), SMTP],
+    ['never failed between servers', 'unclear', session([60, 3000], [60, 900]), SMTP],
+  ])('%s', (_, outcome, each, model) => {
+    expect(judgeSession(each, model)).toBe(outcome)
+  })
+})
+
+test.each<[number, number]>([
+  [8, 1],
+  [12, 1],
+  [15, 3],
+  [18, 6],
+  [500, 10],
+])('%i packets from an SSH server hold about %i tries', (packets, tries) => {
+  expect(estimateTries(session([packets, 1500]), SSH)).toBe(tries)
+})
+
+test('what a mail session tried cannot be told', () => {
+  expect(estimateTries(session([30, 1500]), SUBMISSION)).toBeUndefined()
 })

@@ -120,12 +120,23 @@ function sessions({ services, sessions }: PolicySummary, time: Clock): string {
   return [
     `Sessions: ${sum('failed')} failed, ${sum('succeeded')} succeeded, ${sum('unclear')} unclear`,
     firstRows(
-      columns('SOURCE', 'SERVICE', '>FAILED', '>SUCCEEDED', '>UNCLEAR', '>FIRST', 'AT', '>LAST', 'AT'),
+      columns(
+        'SOURCE',
+        'SERVICE',
+        '>FAILED',
+        '>TRIES',
+        '>SUCCEEDED',
+        '>UNCLEAR',
+        '>FIRST',
+        'AT',
+        '>LAST',
+        'AT',
+      ),
       sessions,
       (row) => [
         row.source,
         row.service,
-        ...[row.failed, row.succeeded, row.unclear].map(count),
+        ...[row.failed, row.tries, row.succeeded, row.unclear].map(count),
         ...time(row.first),
         ...time(row.last),
       ],

@@ -104,8 +104,8 @@ export const policyFile = section({
   ),
   outcomes: orEmpty(
     section({
-      ssh: loginModel(1350, 2050, 2910, 6000),
-      dropbear: loginModel(1000, 1250, 2200, 2800),
+      ssh: loginModel(1360, 2040, 2910, 6000),
+      dropbear: loginModel(1050, 1250, 2200, 2800),
       submission: orEmpty(
         section({
           succeeded: value(bytes, 4000),

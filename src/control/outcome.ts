@@ -9,8 +9,8 @@ export type Outcome = 'failed' | 'succeeded' | 'unclear'
 const HEADER_BYTES = { 4: 20 + 32, 6: 40 + 32 }
 
 /** Packets from an SSH server when nothing was tried, and with each try: a fit, see docs/outcomes.md. */
-const PACKETS_BEFORE_TRIES = 11
-const PACKETS_PER_TRY = 1.2
+const PACKETS_BEFORE_TRIES = 8.6
+const PACKETS_PER_TRY = 2.8
 /** More than any server allows in one session by default. */
 const MOST_TRIES = 10
 
@@ -31,7 +31,7 @@ export function judgeSession(session: Session, model: OutcomeModel): Outcome {
 }
 
 /**
- * How many logins a failed session has tried, two more or less; `undefined` where the volume does not tell.
+ * About how many logins a failed session has tried: one more or less on average; `undefined` where the volume does not tell.
  */
 export function estimateTries({ toClient }: Session, { kind }: OutcomeModel): number | undefined {
   if (kind !== 'ssh' && kind !== 'dropbear') return undefined

@@ -4,7 +4,7 @@ import type { Ban } from '../control/ban.ts'
 import { Bans } from '../control/bans.ts'
 import { ALL_PORTS } from '../control/escalation.ts'
 import { MemoryBanSets } from '../control/memory-ban-sets.ts'
-import { judgeSession, type Outcome as SessionOutcome } from '../control/outcome.ts'
+import { estimateTries, judgeSession, type Outcome as SessionOutcome } from '../control/outcome.ts'
 import { judgePromotions, type PromotionState } from '../control/promotions.ts'
 import type { Session } from '../control/session.ts'
 import { banSetName } from '../firewall/names.ts'
@@ -45,13 +45,22 @@ export interface Judgement {
   readonly reason: ReplayReason
 }
 
+/** A session that is over. */
+export interface Ending {
+  readonly session: Session
+  readonly outcome: SessionOutcome
+  /** About how many logins it has tried, if it has failed and that can be told; else 0. */
+  readonly tries: number
+  /** When its last packet came. */
+  readonly end: Moment
+}
+
 /** Is told everything that an engine decides, in order. */
 export interface Observer {
   judged(judgement: Judgement): void
   /** A ban that the attempt in `judgement` has earned; the ban's times are those of `Attempt.nowMs`. */
   banned?(ban: Ban, mode: Mode, judgement: Judgement): void
-  /** A session that is over, and when its last packet came. */
-  ended?(session: Session, outcome: SessionOutcome, end: Moment): void
+  ended?(ending: Ending): void
 }
 
 /**
@@ -130,7 +139,8 @@ export class Engine {
     const durationMs = lastMs - startMs
     const session: Session = { source, address, service: service.name, durationMs, toServer, toClient }
     const outcome = judgeSession(session, service.outcome)
-    for (const observer of this.#observers) observer.ended?.(session, outcome, end)
+    const tries = outcome === 'failed' ? (estimateTries(session, service.outcome) ?? 0) : 0
+    for (const observer of this.#observers) observer.ended?.({ session, outcome, tries, end })
   }
 
   #judge(attempt: Attempt, service: Service, slot: number): boolean {

@@ -1,12 +1,10 @@
 import type { Mode, Policy, Service } from '../config/policy.ts'
 import type { Ban } from '../control/ban.ts'
 import { ALL_PORTS } from '../control/escalation.ts'
-import type { Outcome as SessionOutcome } from '../control/outcome.ts'
-import type { Session } from '../control/session.ts'
 import { formatPrefix } from '../net/prefix.ts'
 import { BucketRecord } from './bucket-record.ts'
 import { BucketRecords } from './bucket-records.ts'
-import type { Judgement, Observer, ReplayReason } from './engine.ts'
+import type { Ending, Judgement, Observer, ReplayReason } from './engine.ts'
 import type { Moment } from './moment.ts'
 import { type SessionCounts, SessionRecords } from './session-records.ts'
 
@@ -92,9 +90,9 @@ export class Outcome implements Observer {
     if (service.limits.total !== undefined) this.#totalOf(service).add({ reason, timeMs, elapsedMs })
   }
 
-  ended(session: Session, outcome: SessionOutcome, end: Moment): void {
+  ended({ session, outcome, tries, end }: Ending): void {
     this.services.get(session.service)!.sessions[outcome]++
-    this.sessions.add(session, outcome, end)
+    this.sessions.add(session, outcome, tries, end)
   }
 
   banned(ban: Ban, mode: Mode, { attempt, service }: Judgement): void {

@@ -36,6 +36,8 @@ export interface ServiceRow {
 export interface SourceSessions extends Readonly<SessionCounts> {
   readonly source: string
   readonly service: string
+  /** About how many logins the failed ones have tried, where that can be told. */
+  readonly tries: number
   /** When the first one and the last one ended. */
   readonly first: At
   readonly last: At

@@ -11,6 +11,8 @@ export type SessionCounts = Record<Outcome, number>
 export interface SessionRecord extends SessionCounts {
   readonly source: string
   readonly service: string
+  /** About how many logins the failed ones have tried, where that can be told. */
+  tries: number
   /** When the first one and the last one ended. */
   readonly first: Moment
   last: Moment
@@ -31,15 +33,16 @@ export class SessionRecords {
     })
   }
 
-  add({ source, service }: Session, outcome: Outcome, end: Moment): void {
+  add({ source, service }: Session, outcome: Outcome, tries: number, end: Moment): void {
     const name = formatPrefix(source)
     const key = `${service} ${name}`
     let record = this.#records.get(key)
     if (record === undefined) {
-      record = { source: name, service, failed: 0, succeeded: 0, unclear: 0, first: end, last: end }
+      record = { source: name, service, failed: 0, succeeded: 0, unclear: 0, tries: 0, first: end, last: end }
       this.#records.set(key, record)
     }
     record[outcome]++
+    record.tries += tries
     record.last = end
   }
 

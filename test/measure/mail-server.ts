@@ -185,8 +185,12 @@ service auth {
     mode = 0666
   }
 }
+# Else it would wait ever longer: the same address is at it again.
 service anvil {
   chroot =
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
 }
 `
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type { Flow } from '../../src/replay/flows/flow-tracker.ts'
 
 /** What really happened: `none`: nobody tried to log in. */
@@ -39,9 +40,26 @@ const COLUMNS = [
   'name',
 ] as const
 
+const TEXTS: ReadonlySet<string> = new Set(['kind', 'truth', 'server', 'name'])
+
 export function formatRows(rows: readonly SessionRow[]): string {
   const lines = rows.map((row) => COLUMNS.map((column) => row[column] ?? '').join('\t'))
   return `${[COLUMNS.join('\t'), ...lines].join('\n')}\n`
+}
+
+/** The rows of `formatRows` in the file at `path`. */
+export function readRows(path: string): SessionRow[] {
+  const [, ...lines] = readFileSync(path, 'utf8').trimEnd().split('\n')
+  return lines.map((line) => {
+    const cells = line.split('\t')
+    const entries = COLUMNS.map((column, i) => [column, cellValue(column, cells[i]!)])
+    return Object.fromEntries(entries) as SessionRow
+  })
+}
+
+function cellValue(column: string, cell: string): string | number | undefined {
+  if (TEXTS.has(column)) return cell
+  return cell === '' ? undefined : Number(cell)
 }
 
 /** What conntrack would have said of `flow`. */

@@ -10,7 +10,7 @@ import { readSessions } from './read-sessions.ts'
 import type { SshContext } from './ssh-cases.ts'
 
 /** Clients that are at it at the same time. */
-const CLIENTS = ['one', 'two', 'three']
+const CLIENTS = ['one', 'two', 'three', 'four', 'five', 'six']
 /** All headers. */
 const SNAP_LENGTH = 128
 const LONGEST_SECONDS = 40

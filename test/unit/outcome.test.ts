@@ -77,8 +77,8 @@ describe('a mail session is', () => {
 test.each<[number, number]>([
   [8, 1],
   [12, 1],
-  [15, 3],
-  [18, 6],
+  [14, 2],
+  [20, 4],
   [500, 10],
 ])('%i packets from an SSH server hold about %i tries', (packets, tries) => {
   expect(estimateTries(session([packets, 1500]), SSH)).toBe(tries)

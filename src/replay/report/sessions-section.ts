@@ -22,13 +22,13 @@ ${table(
 )}
 ${table(
   'By source, those with most failed ones first',
-  ['Source', 'Service', '>Failed', '>Succeeded', '>Unclear', '>First', '>Last'],
+  ['Source', 'Service', '>Failed', '>Tries in these, about', '>Succeeded', '>Unclear', '>First', '>Last'],
   rows
     .slice(0, MOST)
     .map((row) => [
       row.source,
       row.service,
-      ...[row.failed, row.succeeded, row.unclear].map(grouped),
+      ...[row.failed, row.tries, row.succeeded, row.unclear].map(grouped),
       ...[row.first, row.last].map(({ afterSeconds }) => formatElapsed(afterSeconds * 1000)),
     ]),
 )}

@@ -1,0 +1,166 @@
+import { afterAll, describe, expect, test } from 'vitest'
+import { formatReplay } from '../../src/cli/replay-table.ts'
+import type { OutcomeModel, Policy } from '../../src/config/policy.ts'
+import { policy, service } from '../lib/policies.ts'
+import { type ReplayTestOptions, replayFiles, type Sent, writeCapture } from '../lib/replay.ts'
+import { Scratch } from '../lib/scratch.ts'
+
+const SERVER = '192.0.2.1'
+const ATTACKER = '203.0.113.66'
+const USER = '198.51.100.7'
+const FIN = 0x11
+const ACK = 0x10
+const SYN_ACK = 0x12
+
+const MODEL: OutcomeModel = {
+  kind: 'ssh',
+  leastBytes: 1000,
+  failedBytes: 2000,
+  largeFromBytes: 2800,
+  largeFailedBytes: 2900,
+  largeFailedPackets: 20,
+  succeededBytes: 6000,
+  graceMs: 150_000,
+}
+
+const scratch = new Scratch()
+afterAll(() => scratch.close())
+
+/** `burst` attempts of each source; the next one is a ban. */
+function rules(burst: number): Policy {
+  const limits = { source: { burst, ratePerSecond: 1 / 86_400 }, network: undefined, total: undefined }
+  return policy([service('ssh', 22, { limits, ban: { strikes: 1, withinMs: 60_000 }, outcome: MODEL })])
+}
+
+interface Connection {
+  readonly from: string
+  readonly atMs: number
+  /** What the server sends: its packets are of 1,000 bytes at most. */
+  readonly bytes: number
+  readonly lastsMs?: number
+}
+
+/** A whole connection. Its headers have no timestamps: 12 bytes less in each packet. */
+function connection({ from, atMs, bytes, lastsMs = 500 }: Connection, i: number): Sent[] {
+  const sourcePort = 40_000 + i
+  const there = (at: number, tcpFlags: number): Sent => ({
+    atMs: at,
+    from,
+    to: SERVER,
+    sourcePort,
+    port: 22,
+    tcpFlags,
+  })
+  const back = (at: number, tcpFlags: number, length = 0): Sent => ({
+    atMs: at,
+    from: SERVER,
+    to: from,
+    sourcePort: 22,
+    port: sourcePort,
+    tcpFlags,
+    payload: new Uint8Array(length),
+  })
+  const parts = Array.from({ length: Math.ceil(bytes / 1000) }, (_, part) =>
+    Math.min(1000, bytes - part * 1000),
+  )
+  const endMs = atMs + lastsMs
+  return [
+    there(atMs, 0x02),
+    back(atMs + 1, SYN_ACK),
+    there(atMs + 2, ACK),
+    ...parts.map((length, part) => back(atMs + 3 + part, ACK, length)),
+    there(endMs - 2, FIN),
+    back(endMs - 1, FIN),
+    there(endMs, ACK),
+  ]
+}
+
+async function replayed(
+  connections: readonly Connection[],
+  under = rules(10),
+  options: ReplayTestOptions = { local: [SERVER] },
+) {
+  const packets = connections.flatMap(connection).sort((a, b) => a.atMs - b.atMs)
+  const { summary } = await replayFiles([writeCapture(scratch.path('capture.pcap'), packets)], under, options)
+  return summary
+}
+
+const FAILED = { from: ATTACKER, bytes: 1500 }
+const SUCCEEDED = { from: USER, bytes: 9000 }
+
+describe('sessions in a capture', () => {
+  test('are judged, and counted by source and by service', async () => {
+    const { policy: found } = await replayed([
+      { ...FAILED, atMs: 0 },
+      { ...FAILED, atMs: 5000 },
+      { ...SUCCEEDED, atMs: 2000 },
+      { from: USER, bytes: 4000, atMs: 7000 },
+      { from: USER, bytes: 0, atMs: 9000 },
+    ])
+    expect(found.services[0]!.sessions).toEqual({ failed: 2, succeeded: 1, unclear: 2 })
+    expect(found.sessions).toEqual([
+      expect.objectContaining({
+        source: ATTACKER,
+        service: 'ssh',
+        failed: 2,
+        tries: 2,
+        succeeded: 0,
+        unclear: 0,
+      }),
+      expect.objectContaining({ source: USER, failed: 0, tries: 0, succeeded: 1, unclear: 2 }),
+    ])
+    expect(found.sessions[0]).toMatchObject({ first: { afterSeconds: 0.5 }, last: { afterSeconds: 5.5 } })
+  })
+
+  test('are the same when the local addresses are inferred from their beginning', async () => {
+    const connections = Array.from({ length: 30 }, (_, i) => ({
+      ...(i % 3 ? FAILED : SUCCEEDED),
+      atMs: i * 1000,
+    }))
+    const told = await replayed(connections, rules(100))
+    const inferred = await replayed(connections, rules(100), {})
+    expect(inferred.local.prefixes).toEqual([SERVER])
+    expect(inferred.policy.sessions).toEqual(told.policy.sessions)
+    expect(told.policy.services[0]!.sessions).toEqual({ failed: 20, succeeded: 10, unclear: 0 })
+  })
+
+  test('that the policy would have refused are none, and those that a ban would have cut off', async () => {
+    const { policy: found } = await replayed(
+      [
+        { ...FAILED, atMs: 0 },
+        { ...FAILED, atMs: 1000, lastsMs: 5000 },
+        { ...FAILED, atMs: 2000 },
+        { ...FAILED, atMs: 3000 },
+      ],
+      rules(2),
+    )
+    expect(found.services[0]!.sessions).toEqual({ failed: 1, succeeded: 0, unclear: 0 })
+  })
+
+  test('are counted for each of two policies by itself', async () => {
+    const connections = Array.from({ length: 6 }, (_, i) => ({ ...FAILED, atMs: i * 1000 }))
+    const { policy: strict, against } = await replayed(connections, rules(3), {
+      local: [SERVER],
+      against: rules(9),
+    })
+    expect([strict, against!].map(({ services }) => services[0]!.sessions.failed)).toEqual([2, 6])
+  })
+
+  test('are shown in the table', async () => {
+    const text = formatReplay(
+      await replayed([
+        { ...FAILED, atMs: 0 },
+        { ...SUCCEEDED, atMs: 10 },
+      ]),
+    )
+    expect(text).toContain('Sessions: 1 failed, 1 succeeded, 0 unclear')
+    expect(text).toMatch(/203\.0\.113\.66 +ssh +1 +1 +0 +0 /)
+  })
+
+  test('are not asked for where the policy does not', async () => {
+    const { services } = rules(10)
+    const silent = policy([{ ...services[0]!, outcome: undefined }])
+    const { policy: found } = await replayed([{ ...FAILED, atMs: 0 }], silent)
+    expect([found.sessions, found.services[0]!.sessions.failed]).toEqual([[], 0])
+  })
+})

@@ -109,8 +109,8 @@ export const policyFile = section({
       submission: orEmpty(
         section({
           succeeded: value(bytes, 4000),
-          packets: value(packets, 20),
-          perPacket: value(bytes, 50),
+          packets: value(packets, 24),
+          perPacket: value(bytes, 48),
         }),
       ),
       smtp: orEmpty(section({ succeeded: value(bytes, 4000) })),

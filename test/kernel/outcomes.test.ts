@@ -41,7 +41,7 @@ describe.each([4, 6] as const)('over IPv%i', (family) => {
     }
     server.run('sysctl', '-qw', 'net.netfilter.nf_conntrack_acct=1')
     const sshd = await Sshd.start(server)
-    await Postfix.start(server)
+    await Postfix.start(server, ['smtpd_hard_error_limit = 20'])
     const recorder = await Recorder.start(server, 'tcp port 22 or tcp port 587', 128)
     await drive(scene, sshd, family)
     const path = server.scratch().path('capture')
@@ -75,7 +75,7 @@ describe.each([4, 6] as const)('over IPv%i', (family) => {
       22,
       [['succeeded', 'unclear'], ['succeeded']],
     ],
-    ['refused SMTP logins', ATTACKER[family], 587, [['failed', 'unclear'], ['failed']]],
+    ['a refused SMTP login, and eight', ATTACKER[family], 587, [['unclear'], ['failed']]],
     ['an SMTP login, and one with a mail', HONEST[family], 587, [['unclear'], ['succeeded']]],
   ])('%s is judged as it was', (_, from, port, expected) => {
     const model = shipped.services.find(({ ports }) =>
@@ -99,7 +99,7 @@ async function drive({ client }: Scene, sshd: Sshd, family: Family): Promise<voi
   const smtp = (from: string, ...steps: string[]) =>
     client.attempt('env', `FROM=${from}`, '/usr/bin/python3', SMTP, to, '587', 'plain', ...steps)
   await smtp(ATTACKER[family], 'login:wrong')
-  await smtp(ATTACKER[family], 'login:wrong', 'login:guess', 'login:another')
+  await smtp(ATTACKER[family], ...Array.from({ length: 8 }, (_, i) => `login:guess${i}`))
   await smtp(HONEST[family], 'login:right')
   await smtp(HONEST[family], 'login:right', 'mail:20000')
 }

@@ -12,7 +12,7 @@ export class Postfix {
   readonly process: ChildProcess
   readonly #scratch: Scratch
 
-  private constructor(host: Host) {
+  private constructor(host: Host, settings: readonly string[]) {
     this.#scratch = host.scratch()
     const { directory } = this.#scratch
     for (const name of ['spool', 'data', 'sasl']) mkdirSync(this.#scratch.path(name))
@@ -20,7 +20,7 @@ export class Postfix {
       Number(execFileSync('id', [flag, 'postfix'], { encoding: 'utf8' })),
     )
     chownSync(this.#scratch.path('data'), uid, gid)
-    writeFileSync(this.#scratch.path('main.cf'), mainConfig(directory))
+    writeFileSync(this.#scratch.path('main.cf'), [mainConfig(directory), ...settings, ''].join('\n'))
     writeFileSync(this.#scratch.path('master.cf'), SERVICES)
     writeFileSync(this.#scratch.path('sasl/smtpd.conf'), saslConfig(directory))
     const users = this.#scratch.path('sasldb2')
@@ -35,9 +35,9 @@ export class Postfix {
     closeSync(log)
   }
 
-  /** Resolves when it listens on both ports. */
-  static async start(host: Host): Promise<Postfix> {
-    const postfix = new Postfix(host)
+  /** Resolves when it listens on both ports. `settings`: further lines of main.cf, which win. */
+  static async start(host: Host, settings: readonly string[] = []): Promise<Postfix> {
+    const postfix = new Postfix(host, settings)
     try {
       await eventually('Postfix listens', async () => {
         if (postfix.process.exitCode !== null) throw new Error(`Postfix has ended: ${postfix.log()}`)

@@ -110,7 +110,7 @@ export const policyFile = section({
         section({
           succeeded: value(bytes, 4000),
           packets: value(packets, 24),
-          perPacket: value(bytes, 48),
+          perPacket: value(bytes, 43),
         }),
       ),
       smtp: orEmpty(section({ succeeded: value(bytes, 4000) })),

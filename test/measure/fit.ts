@@ -85,7 +85,7 @@ function fitTries(failures: readonly SessionRow[]): string {
 /** Below the fewest bytes for each packet that a mail had, by a fifth; above the most that passwords had, by half. */
 function fitMail(fitted: readonly SessionRow[]): string {
   const failures = fitted.filter(({ truth }) => truth === 'failed').map(fromClient)
-  const long = fitted.filter(({ truth, packetsToServer }) => truth === 'succeeded' && packetsToServer >= 20)
+  const long = fitted.filter(({ truth, packetsToServer }) => truth === 'succeeded' && packetsToServer >= 24)
   const perPacket = Math.min(...long.map((row) => fromClient(row) / row.packetsToServer))
   const succeeded =
     failures.length === 0 ? 'as submission' : Math.ceil((1.5 * Math.max(...failures)) / 100) * 100

@@ -38,7 +38,7 @@ export function modelsOf(policies: readonly Policy[]): (row: SessionRow) => Outc
   return (row) => models.get(kindOf(row))!
 }
 
-export function sessionOf(row: SessionRow): Session {
+function sessionOf(row: SessionRow): Session {
   const address = parsePrefix(row.family === 4 ? '198.51.100.7' : '2001:db8::7')
   return {
     source: address,

@@ -5,7 +5,7 @@ import type { SharedState } from './shared.ts'
 import { SourceRing } from './source-ring.ts'
 import { BucketTable } from './table.ts'
 
-/** Sources and networks that are metered at the same time, in 800 kB. */
+/** Sources and networks that are metered at the same time, in 700 kB. */
 const METERS = 16_384
 
 /** What a meter holds: so many refusals, and at least so much time's worth of them. */

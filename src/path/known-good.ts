@@ -35,11 +35,11 @@ const HEADER_WORDS = 8
 export class KnownGood {
   static readonly BYTES = (HEADER_WORDS + SETS * WAYS * SLOT_WORDS) * 4
 
-  readonly #words: Uint32Array
+  readonly #words: Int32Array
 
   /** @param memory `BYTES` bytes that `create` has made */
   constructor(memory: SharedArrayBuffer) {
-    this.#words = new Uint32Array(memory)
+    this.#words = new Int32Array(memory)
   }
 
   /** Memory of an empty table. @param seed two words; random, so that nobody can aim at one set */
@@ -165,8 +165,8 @@ function keyOf({ family, bytes, length }: Prefix, service: number): Key {
   const view = new DataView(bytes.buffer, bytes.byteOffset)
   const isNetwork = length < (family === 4 ? addressBits(4) : 64)
   const tag = tagOf(service, family, isNetwork)
-  if (family === 4) return { high: 0, low: view.getUint32(0), tag }
-  return { high: view.getUint32(0), low: view.getUint32(4), tag }
+  if (family === 4) return { high: 0, low: view.getInt32(0), tag }
+  return { high: view.getInt32(0), low: view.getInt32(4), tag }
 }
 
 /** Never 0, which marks a free slot. */

@@ -178,7 +178,7 @@ export const KNOWN_TAG = 0x200
 
 /** The low half of the network's key: the first 24 bits of an IPv4 address, bits 32 to 48 of an IPv6 one. */
 export function networkBits(view: Pick<PacketView, 'family' | 'sourceLow'>): number {
-  return (view.sourceLow & (view.family === 4 ? 0xffffff00 : 0xffff0000)) >>> 0
+  return view.sourceLow & (view.family === 4 ? ~0xff : ~0xffff)
 }
 
 function isEmpty(
@@ -188,12 +188,16 @@ function isEmpty(
   intervalMs: number,
   toleranceMs: number,
 ): boolean {
+  const latestMs = nowMs + toleranceMs
+  const debtMs = fullAtMs[at]!
+  if (debtMs <= latestMs) return false
   // A tighter policy or a clock that jumped back may have left more debt than a burst can hold.
-  const most = nowMs + toleranceMs + intervalMs
-  if (fullAtMs[at]! > most) fullAtMs[at] = most
-  return fullAtMs[at]! > nowMs + toleranceMs
+  const mostMs = latestMs + intervalMs
+  if (debtMs > mostMs) fullAtMs[at] = mostMs
+  return true
 }
 
 function take(fullAtMs: Float64Array, at: number, nowMs: number, intervalMs: number): void {
-  fullAtMs[at] = Math.max(fullAtMs[at]!, nowMs) + intervalMs
+  const fromMs = fullAtMs[at]!
+  fullAtMs[at] = (fromMs > nowMs ? fromMs : nowMs) + intervalMs
 }

@@ -49,7 +49,7 @@ function createDnsMemory(sources: number): DnsMemory {
 }
 
 /**
- * Memory for a path thread that tracks `sources` sources: 54 bytes each, and 0.9 MB.
+ * Memory for a path thread that tracks `sources` sources: 48 bytes each, and 0.9 MB.
  *
  * @param known what `KnownGood.create` has made
  * @param seed random, so that nobody can aim at one set of a table; a replay fixes it, to be repeatable.

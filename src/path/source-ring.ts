@@ -66,8 +66,8 @@ export class SourceRing {
 /** The path's two numbers for a source: the inverse of `sourcePrefix`. */
 export function sourceKey({ family, bytes }: Prefix): { high: number; low: number } {
   const view = new DataView(bytes.buffer, bytes.byteOffset)
-  if (family === 4) return { high: 0, low: view.getUint32(0) }
-  return { high: view.getUint32(0), low: view.getUint32(4) }
+  if (family === 4) return { high: 0, low: view.getInt32(0) }
+  return { high: view.getInt32(0), low: view.getInt32(4) }
 }
 
 /** The prefix that the path's two numbers for a source stand for. */

@@ -1,42 +1,63 @@
-const WAYS = 8
+const WAYS = 3
 const SLOTS_PER_ENTRY = 2
 
 /** A client that looks up a name now and then has pauses of some seconds; these are minutes begun. */
 const PAUSE_MINUTES = 2
 
-/** Bytes of one slot: high and low half of the key, tag, strikes (4 each), and the bucket (8). */
-const SLOT_BYTES = 24
+/** One set: a cache line. */
+const SET_BYTES = 64
+
+/** The 32-bit words of a set behind its three buckets, which are doubles; each but the first has one for each way. */
+const TAGS = 6
+const LOWS = 7
+const HIGHS = 10
+const STRIKES = 13
+
+/** Bits of a tag; three share a word. */
+const TAG_BITS = 10
+const TAG_MASK = 2 ** TAG_BITS - 1
+const LAST_TAG = TAG_MASK << (TAG_BITS * (WAYS - 1))
+
+/** More sets than 8 GiB hold. That an index is no more spares the compiled code its overflow checks. */
+const SET_MASK = 2 ** 27 - 1
 
 /**
- * Buckets by source, in typed arrays over shared memory: an 8-way set-associative table with two slots
- * for each entry that it promises, so that few sets overflow. A key may be in one set only; the hash that
- * names the set is seeded at random, since a sender who knew it could aim at one set.
+ * Buckets by source, in typed arrays over shared memory. A set is one cache line with three buckets, their
+ * keys and strikes, since it is memory that a look-up waits for. A key may be in either of two sets, the second
+ * only if the first is full; with two slots for each entry that is promised, hardly any pair overflows. The
+ * hash that names the sets is seeded at random, since a sender who knew it could aim at one of them.
  *
- * A set that overflows forgets the bucket that is nearest to being full again. Forgetting a full bucket
+ * A pair that overflows forgets the bucket that is nearest to being full again. Forgetting a full bucket
  * costs nothing: a new one is full as well. Forgetting another hands its owner a fresh burst and clears
  * his strikes. A source far over its limit is the last to be forgotten, so a flood of forged addresses
  * cannot wash a real offender out.
  *
- * One thread inserts; the memory outlives it, so that its successor goes on with the same buckets. The
- * control thread reads, and may fill a bucket and clear its strikes (bucket-reader.ts).
+ * One thread writes; the memory outlives it, so that its successor goes on with the same buckets.
  */
 export class BucketTable {
   /** GCRA's one number for each slot: the time in ms at which the bucket is full again. */
   readonly fullAtMs: Float64Array
-  readonly #keys: Uint32Array
-  readonly #sets: number
-  readonly #seed: Uint32Array
+  readonly #words: Int32Array
+  /** Sets for each of the 2^32 hashes. */
+  readonly #scale: number
+  readonly #seed0: number
+  readonly #seed1: number
   /** Occupied slots, and buckets forgotten before they were full: both for the metrics. */
   readonly #stats: Float64Array
 
   /** Slots in so many bytes of memory. */
   static slots(bytes: number): number {
-    return bytes / SLOT_BYTES
+    return (bytes / SET_BYTES) * WAYS
+  }
+
+  /** Numbers the slots from 0 without gaps, for who keeps a record of each. */
+  static numberOf(slot: number): number {
+    return (slot >> 3) * WAYS + (slot & 7)
   }
 
   /** Bytes of memory for `entries` sources. */
   static bytes(entries: number): number {
-    return setsFor(entries) * WAYS * SLOT_BYTES
+    return Math.max(1, Math.ceil((entries * SLOTS_PER_ENTRY) / WAYS)) * SET_BYTES
   }
 
   /**
@@ -45,35 +66,45 @@ export class BucketTable {
    * @param seed two random 32-bit numbers that stay with `memory`
    */
   constructor(memory: SharedArrayBuffer, stats: Float64Array, seed: Uint32Array) {
-    const slots = memory.byteLength / SLOT_BYTES
-    this.#sets = slots / WAYS
-    this.fullAtMs = new Float64Array(memory, 0, slots)
-    this.#keys = new Uint32Array(memory, slots * 8, slots * 4)
+    this.fullAtMs = new Float64Array(memory)
+    this.#words = new Int32Array(memory)
+    this.#scale = memory.byteLength / SET_BYTES / 2 ** 32
     this.#stats = stats
-    this.#seed = seed
+    this.#seed0 = seed[0]! | 0
+    this.#seed1 = seed[1]! | 0
   }
 
-  /** The slot of a key, or -1. `tag` is not 0 and tells apart what shares an address: family, service. */
+  /**
+   * The slot of a key, or -1.
+   *
+   * @param high with `low`, the 64 bits of an address, in either sign
+   * @param tag 1 to 1023: tells apart what shares an address: family, service
+   */
   find(high: number, low: number, tag: number): number {
-    const keys = this.#keys
-    const set = this.#setOf(high, low, tag)
-    const first = set * WAYS * 4
-    for (let at = first; at < first + WAYS; at++) {
-      if (keys[at + 8] === low && keys[at] === high && keys[at + 16] === tag) return set * WAYS + at - first
-    }
-    return -1
+    const words = this.#words
+    const hash = this.#hash(high, low, tag)
+    const at = this.#setOf(hash)
+    // Hardly a key is elsewhere while the table is far from full.
+    if (
+      words[at + LOWS] === (low | 0) &&
+      words[at + HIGHS] === (high | 0) &&
+      (words[at + TAGS]! & TAG_MASK) === tag
+    )
+      return at >> 1
+    return this.#findElsewhere(at, hash, high, low, tag)
   }
 
   /** Takes a slot for a key that `find` did not find; its bucket is full and it has no strikes. */
   insert(high: number, low: number, tag: number, nowMs: number): number {
-    const keys = this.#keys
-    const set = this.#setOf(high, low, tag)
-    const slot = this.#victim(set * WAYS, nowMs)
-    const at = keyIndex(slot)
-    keys[at] = high
-    keys[at + 8] = low
-    keys[at + 16] = tag
-    keys[at + 24] = 0
+    const words = this.#words
+    const slot = this.#victim(this.#hash(high, low, tag), nowMs)
+    const at = (slot & ~7) << 1
+    const way = slot & 7
+    const shift = TAG_BITS * way
+    words[at + TAGS] = (words[at + TAGS]! & ~(TAG_MASK << shift)) | (tag << shift)
+    words[at + LOWS + way] = low
+    words[at + HIGHS + way] = high
+    words[at + STRIKES + way] = 0
     this.fullAtMs[slot] = nowMs
     return slot
   }
@@ -84,26 +115,26 @@ export class BucketTable {
    * @returns the strikes so far, at most 255
    */
   strike(slot: number, nowMs: number, windowSeconds: number): number {
-    const at = keyIndex(slot) + 24
+    const at = strikesIndex(slot)
     // 24 bits of seconds and 8 of count share a word; the seconds wrap after 194 days, and a record
     // that old is met again by chance only.
     const second = Math.floor(nowMs / 1000) & 0xffffff
-    const word = this.#keys[at]!
+    const word = this.#words[at]!
     const count = word & 0xff
     const first = word >>> 8
     const isOpen = count > 0 && ((second - first) & 0xffffff) < windowSeconds
     const next = isOpen ? Math.min(255, count + 1) : 1
-    this.#keys[at] = (((isOpen ? first : second) << 8) | next) >>> 0
+    this.#words[at] = ((isOpen ? first : second) << 8) | next
     return next
   }
 
   clearStrikes(slot: number): void {
-    this.#keys[keyIndex(slot) + 24] = 0
+    this.#words[strikesIndex(slot)] = 0
   }
 
   /** The strikes of `slot` that still count; changes nothing. `leftMs`: until they are forgotten. */
   strikesOf(slot: number, nowMs: number, windowSeconds: number): { count: number; leftMs: number } {
-    const word = this.#keys[keyIndex(slot) + 24]!
+    const word = this.#words[strikesIndex(slot)]!
     const age = (Math.floor(nowMs / 1000) - (word >>> 8)) & 0xffffff
     if ((word & 0xff) === 0 || age >= windowSeconds) return { count: 0, leftMs: 0 }
     return { count: word & 0xff, leftMs: (windowSeconds - age) * 1000 }
@@ -114,19 +145,19 @@ export class BucketTable {
    * the minute since which he has been, without a pause of more than `PAUSE_MINUTES`, and 8 of the last one.
    */
   attend(slot: number, nowMs: number): void {
-    const at = keyIndex(slot) + 24
-    const word = this.#keys[at]!
+    const at = strikesIndex(slot)
+    const word = this.#words[at]!
     if ((word & 0xff) !== 0) return
     const minute = Math.floor(nowMs / 60_000)
     const last = (word >>> 8) & 0xff
     const isHere = word !== 0 && ((minute - last) & 0xff) <= PAUSE_MINUTES
     const since = isHere ? word >>> 16 : (minute + 1) & 0xffff
-    this.#keys[at] = ((since << 16) | ((minute & 0xff) << 8)) >>> 0
+    this.#words[at] = (since << 16) | ((minute & 0xff) << 8)
   }
 
   /** Whole minutes that the owner of a slot had been here at `atMs`; 0 when he came later. */
   attendedMinutes(slot: number, atMs: number): number {
-    const word = this.#keys[keyIndex(slot) + 24]!
+    const word = this.#words[strikesIndex(slot)]!
     if (word === 0 || (word & 0xff) !== 0) return 0
     const minutes = (Math.floor(atMs / 60_000) - (word >>> 16)) & 0xffff
     return minutes < 0x8000 ? minutes : 0
@@ -134,14 +165,38 @@ export class BucketTable {
 
   /** From now on he has just come. */
   unsettle(slot: number): void {
-    const at = keyIndex(slot) + 24
-    if ((this.#keys[at]! & 0xff) === 0) this.#keys[at] = 0
+    const at = strikesIndex(slot)
+    if ((this.#words[at]! & 0xff) === 0) this.#words[at] = 0
   }
 
-  #victim(first: number, nowMs: number): number {
-    let victim = first
-    for (let slot = first; slot < first + WAYS; slot++) {
-      if (this.#keys[keyIndex(slot) + 16] === 0) {
+  #findElsewhere(first: number, hash: number, high: number, low: number, tag: number): number {
+    const way = this.#wayOf(first, high, low, tag)
+    if (way < WAYS) return (first >> 1) + way
+    if ((this.#words[first + TAGS]! & LAST_TAG) === 0) return -1
+    const second = this.#setOf(rehash(hash))
+    const other = this.#wayOf(second, high, low, tag)
+    return other < WAYS ? (second >> 1) + other : -1
+  }
+
+  #wayOf(at: number, high: number, low: number, tag: number): number {
+    const words = this.#words
+    const tags = words[at + TAGS]!
+    for (let way = 0; way < WAYS; way++) {
+      if (words[at + LOWS + way] !== (low | 0) || words[at + HIGHS + way] !== (high | 0)) continue
+      if (((tags >> (TAG_BITS * way)) & TAG_MASK) === tag) return way
+    }
+    return WAYS
+  }
+
+  #victim(hash: number, nowMs: number): number {
+    const first = this.#setOf(hash)
+    const second = this.#setOf(rehash(hash))
+    let victim = first >> 1
+    for (let i = 0; i < 2 * WAYS; i++) {
+      const at = i < WAYS ? first : second
+      const way = i < WAYS ? i : i - WAYS
+      const slot = (at >> 1) + way
+      if ((this.#words[at + TAGS]! & (TAG_MASK << (TAG_BITS * way))) === 0) {
         this.#stats[0]!++
         return slot
       }
@@ -152,20 +207,25 @@ export class BucketTable {
   }
 
   /** Two rounds of a multiplicative mix, seeded before each, so that no collision can be computed beforehand. */
-  #setOf(high: number, low: number, tag: number): number {
-    let hash = Math.imul(low ^ this.#seed[0]!, 0x9e3779b1)
-    hash = Math.imul(hash ^ (hash >>> 15) ^ high ^ this.#seed[1]!, 0x85ebca6b)
+  #hash(high: number, low: number, tag: number): number {
+    let hash = Math.imul(low ^ this.#seed0, 0x9e3779b1)
+    hash = Math.imul(hash ^ (hash >>> 15) ^ high ^ this.#seed1, 0x85ebca6b)
     hash = Math.imul(hash ^ (hash >>> 13) ^ tag, 0xc2b2ae35)
-    hash ^= hash >>> 16
-    return Math.floor((hash >>> 0) * this.#sets * 2 ** -32)
+    return hash ^ (hash >>> 16)
+  }
+
+  /** Where the set of a hash begins in `#words`. A slot is half of it, and the way: its index in `fullAtMs`. */
+  #setOf(hash: number): number {
+    return (((hash >>> 0) * this.#scale) & SET_MASK) << 4
   }
 }
 
-function setsFor(entries: number): number {
-  return Math.max(1, Math.ceil((entries * SLOTS_PER_ENTRY) / WAYS))
+/** Another hash, for the second set. */
+function rehash(hash: number): number {
+  const mixed = Math.imul(hash ^ (hash >>> 15), 0x27d4eb2f)
+  return mixed ^ (mixed >>> 13)
 }
 
-/** Where a slot's key begins: each set has eight high halves, then eight low ones, tags and strikes. */
-function keyIndex(slot: number): number {
-  return ((slot & ~7) << 2) | (slot & 7)
+function strikesIndex(slot: number): number {
+  return ((slot & ~7) << 1) + STRIKES + (slot & 7)
 }

@@ -12,7 +12,7 @@ const SEED = Uint32Array.of(1, 2)
 export interface SightKey {
   readonly high: number
   readonly low: number
-  /** 1 to 65,535. */
+  /** 1 to 1023. */
   readonly tag: number
 }
 
@@ -25,20 +25,20 @@ export class FirstSights {
   /** Sights forgotten for others. */
   forgotten = 0
   readonly #table: BucketTable
-  /** By slot of the table; a tag of 0: none. */
-  readonly #highs: Uint32Array
-  readonly #lows: Uint32Array
+  /** By number of the slot in the table; a tag of 0: none. */
+  readonly #highs: Int32Array
+  readonly #lows: Int32Array
   readonly #tags: Uint16Array
   readonly #reasons: Uint8Array
   readonly #timeMs: Float64Array
   readonly #elapsedMs: Float64Array
 
   constructor(most: number) {
-    const memory = new SharedArrayBuffer(BucketTable.bytes(most))
+    const memory = new SharedArrayBuffer(BucketTable.bytes(2 * most))
     this.#table = new BucketTable(memory, new Float64Array(2), SEED)
-    const slots = this.#table.fullAtMs.length
-    this.#highs = new Uint32Array(slots)
-    this.#lows = new Uint32Array(slots)
+    const slots = BucketTable.slots(memory.byteLength)
+    this.#highs = new Int32Array(slots)
+    this.#lows = new Int32Array(slots)
     this.#tags = new Uint16Array(slots)
     this.#reasons = new Uint8Array(slots)
     this.#timeMs = new Float64Array(slots)
@@ -48,7 +48,8 @@ export class FirstSights {
   /** Notes the only attempt of `key`, which the path decided. */
   add({ high, low, tag }: SightKey, { reason, timeMs, elapsedMs }: Sight): void {
     const found = this.#table.find(high, low, tag)
-    const slot = found >= 0 ? found : this.#table.insert(high, low, tag, elapsedMs)
+    const place = found >= 0 ? found : this.#table.insert(high, low, tag, elapsedMs)
+    const slot = BucketTable.numberOf(place)
     if (this.#tags[slot] !== 0) this.forgotten++
     this.#highs[slot] = high
     this.#lows[slot] = low
@@ -56,15 +57,16 @@ export class FirstSights {
     this.#reasons[slot] = REASON_NUMBERS.get(reason)!
     this.#timeMs[slot] = timeMs
     this.#elapsedMs[slot] = elapsedMs
-    this.#table.fullAtMs[slot] = elapsedMs
+    this.#table.fullAtMs[place] = elapsedMs
   }
 
   /** The attempt noted for `key`, which is no longer its only one. */
   take({ high, low, tag }: SightKey): Sight | undefined {
-    const slot = this.#table.find(high, low, tag)
-    if (slot < 0 || this.#tags[slot] === 0) return undefined
+    const place = this.#table.find(high, low, tag)
+    const slot = BucketTable.numberOf(place)
+    if (place < 0 || this.#tags[slot] === 0) return undefined
     this.#tags[slot] = 0
-    this.#table.fullAtMs[slot] = Number.NEGATIVE_INFINITY
+    this.#table.fullAtMs[place] = Number.NEGATIVE_INFINITY
     return this.#sightAt(slot)
   }
 

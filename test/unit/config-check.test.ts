@@ -154,7 +154,7 @@ dns floods: 4 times the usual reverse queries of the host, at least 800 a second
 dns slip: one in 2 refused queries is asked to come back over TCP
 
 allow list: 192.0.2.0/24, 2001:db8::1
-sources: 262,144 at the same time, in a table of 12.0 MiB
+sources: 262,144 at the same time, in a table of 10.7 MiB
 threads: 1, from queue 9713 on, 8,192 packets each
 queue: up to 8,192 packets wait, 256 bytes of each are read; when full, packets are dropped
 firewall: back end auto, checked every 2s

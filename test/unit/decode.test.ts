@@ -52,11 +52,11 @@ describe('decode', () => {
       family: 4,
       protocol: 6,
       sourceHigh: 0,
-      sourceLow: 0xc6336407,
+      sourceLow: 0xc6336407 | 0,
       sourcePort: 1234,
       destinationPort: 22,
       tcpFlags: 2,
-      tcpSequence: 0x80000001,
+      tcpSequence: 0x80000001 | 0,
     })
   })
 

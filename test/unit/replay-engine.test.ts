@@ -232,8 +232,8 @@ describe('in bounded memory', () => {
       },
     )
     expect(summary.policy.limited).toMatchObject([{ who: ATTACKER, attempts: 6, refused: 2, banned: 1 }])
-    // Of the crowd, 8 must fit, and 16 do.
-    expect(summary.policy.leftOut).toEqual({ sources: 24, networks: 0, bans: 0, sessions: 0 })
+    // Of the crowd, 8 must fit, and 30 do.
+    expect(summary.policy.leftOut).toEqual({ sources: 10, networks: 0, bans: 0, sessions: 0 })
     expect(summary.policy.services[0]).toMatchObject({ attempts: 46 })
   })
 

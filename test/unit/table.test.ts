@@ -7,6 +7,9 @@ function createTable(entries: number, seed = [1, 2]) {
   return { memory, stats, table: new BucketTable(memory, stats, Uint32Array.from(seed)) }
 }
 
+/** The set that a slot belongs to. */
+const setOf = (slot: number) => slot >> 3
+
 describe('BucketTable', () => {
   test('needs at most 64 bytes for each source', () => {
     expect(BucketTable.bytes(1_000_000) + BucketTable.bytes(125_000)).toBeLessThanOrEqual(64 * 2 ** 20)
@@ -38,15 +41,30 @@ describe('BucketTable', () => {
   })
 
   test('forgets the bucket that is nearest to being full, and counts it only while it is not', () => {
-    const { stats, table } = createTable(4)
-    for (let i = 0; i < 8; i++) table.fullAtMs[table.insert(0, i, 1, 0)] = 100 * (i + 1)
+    const { stats, table } = createTable(1)
+    for (let i = 0; i < 3; i++) table.fullAtMs[table.insert(0, i, 1, 0)] = 100 * (i + 1)
     table.fullAtMs[table.insert(0, 50, 1, 150)] = 900
     expect(table.find(0, 0, 1)).toBe(-1)
     expect(stats[1]).toBe(0)
     table.insert(0, 51, 1, 150)
     expect(table.find(0, 1, 1)).toBe(-1)
-    expect(table.find(0, 7, 1)).toBeGreaterThanOrEqual(0)
-    expect([...stats]).toEqual([8, 1])
+    expect(table.find(0, 2, 1)).toBeGreaterThanOrEqual(0)
+    expect([...stats]).toEqual([3, 1])
+  })
+
+  test('a key whose set is full finds room in another', () => {
+    const { stats, table } = createTable(1024)
+    const keys = Array.from({ length: 1024 }, (_, i) => i * 65_537)
+    const bySet = new Map<number, number[]>()
+    for (const key of keys) {
+      const set = setOf(createTable(1024).table.insert(0, key, 1, 0))
+      bySet.set(set, [...(bySet.get(set) ?? []), key])
+    }
+    const crowd = [...bySet.values()].sort((a, b) => b.length - a.length)[0]!
+    expect(crowd.length).toBeGreaterThan(3)
+    for (const [i, key] of crowd.entries()) table.fullAtMs[table.insert(0, key, 1, 0)] = 1000 + i
+    expect(crowd.map((key) => table.fullAtMs[table.find(0, key, 1)]! - 1000)).toEqual([...crowd.keys()])
+    expect([...stats]).toEqual([crowd.length, 0])
   })
 
   test('an offender survives a flood of forged addresses', () => {
@@ -57,19 +75,16 @@ describe('BucketTable', () => {
   })
 
   test('another seed puts the keys of one set elsewhere', () => {
-    const crowd = (seed: number[]) => {
-      const { table } = createTable(8192, seed)
-      const sets = new Map<number, number[]>()
-      for (let i = 0; i < 4096; i++) {
-        const set = table.insert(0, i * 65_537, 1, 0) >> 3
-        sets.set(set, [...(sets.get(set) ?? []), i * 65_537])
-      }
-      return [...sets.values()].sort((a, b) => b.length - a.length)[0]!
+    const { table } = createTable(8192, [1, 2])
+    const crowd = new Map<number, number[]>()
+    for (let i = 0; i < 4096; i++) {
+      const set = setOf(table.insert(0, i * 65_537, 1, 0))
+      crowd.set(set, [...(crowd.get(set) ?? []), i * 65_537])
     }
-    const keys = crowd([1, 2])
-    const { table } = createTable(8192, [3, 4])
-    expect(keys.length).toBeGreaterThan(4)
-    expect(new Set(keys.map((key) => table.insert(0, key, 1, 0) >> 3)).size).toBeGreaterThan(keys.length / 2)
+    const { table: other } = createTable(8192, [3, 4])
+    for (const keys of [...crowd.values()].filter(({ length }) => length === 3)) {
+      expect(new Set(keys.map((key) => setOf(other.insert(0, key, 1, 0)))).size).toBeGreaterThan(1)
+    }
   })
 
   test('a successor on the same memory goes on with the same buckets', () => {

@@ -140,8 +140,8 @@ export class Sweeps {
   ): SweepEvidence | undefined {
     const slot = this.#table.find(high, low, (isNetwork ? 4 : 2) | (family === 6 ? 1 : 0))
     if (slot < 0) return undefined
-    const at = slot * WORDS
-    const elapsed = Math.max(0, nowMs - this.#times[slot * (WORDS / 2)]!)
+    const at = BucketTable.numberOf(slot) * WORDS
+    const elapsed = Math.max(0, nowMs - this.#times[at >> 1]!)
     const kept = withinMs / (withinMs + elapsed)
     const steps = this.#floats[at + STEPS]! || 1
     return {
@@ -158,8 +158,9 @@ export class Sweeps {
     let slot = this.#table.find(high, low, tag)
     if (slot < 0 && mayInsert) {
       slot = this.#table.insert(high, low, tag, nowMs)
-      this.#words.fill(0, slot * WORDS, (slot + 1) * WORDS)
-      this.#times[slot * (WORDS / 2)] = nowMs
+      const at = BucketTable.numberOf(slot) * WORDS
+      this.#words.fill(0, at, at + WORDS)
+      this.#times[at >> 1] = nowMs
     }
     return slot
   }
@@ -167,13 +168,13 @@ export class Sweeps {
   #note(slot: number, message: DnsMessage, policy: CompiledPolicy, nowMs: number, factor: number): SweepKind {
     if (slot < 0) return SweepKind.none
     const words = this.#words
-    const at = slot * WORDS
+    const at = BucketTable.numberOf(slot) * WORDS
     const isWhole = message.prefixLength === (message.family === 4 ? 32 : 128)
     // A name below an address or prefix, such as lb._dns-sd._udp (RFC 6763, 11), says nothing about a walk.
     const counts = !message.hasMore && (isWhole || message.family === 6)
     const weight = counts ? this.#newness(at, message) : 0
     if (weight > 0) {
-      this.#fade(slot, policy.sweepWithinMs, nowMs)
+      this.#fade(at, policy.sweepWithinMs, nowMs)
       if (isWhole) this.#step(at, message, weight)
       else this.#floats[at + PARTIAL]! += weight
       this.#judge(at, policy.sweepNames * factor, policy.sweepPartial * factor)
@@ -208,13 +209,13 @@ export class Sweeps {
   }
 
   /** Over n even steps of a time t together, the factors come to about exp(-t / within). */
-  #fade(slot: number, withinMs: number, nowMs: number): void {
-    const timeAt = slot * (WORDS / 2)
+  #fade(at: number, withinMs: number, nowMs: number): void {
+    const timeAt = at >> 1
     const elapsed = nowMs - this.#times[timeAt]!
     this.#times[timeAt] = nowMs
     if (!(elapsed > 0)) return
     const kept = withinMs / (withinMs + elapsed)
-    for (let i = slot * WORDS + NAMES; i <= slot * WORDS + PARTIAL; i++) this.#floats[i]! *= kept
+    for (let i = at + NAMES; i <= at + PARTIAL; i++) this.#floats[i]! *= kept
   }
 
   #step(at: number, { address, family }: DnsMessage, weight: number): void {

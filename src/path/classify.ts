@@ -4,6 +4,8 @@ import { Reason } from './reasons.ts'
 import { NO_SERVICE } from './service-slots.ts'
 
 const TCP = 6
+const NONE = NO_SERVICE
+const { withinLimit: WITHIN_LIMIT, noService: NO_SUCH, notNew: NOT_NEW } = Reason
 const SYN = 0x02
 const ACK = 0x10
 
@@ -26,6 +28,6 @@ export function isAttempt(view: PacketView): boolean {
 
 /** Why a packet needs no judging, or `Reason.withinLimit` when it does. */
 export function exempt(view: PacketView, slot: number): Reason {
-  if (slot === NO_SERVICE) return Reason.noService
-  return isAttempt(view) ? Reason.withinLimit : Reason.notNew
+  if (slot === NONE) return NO_SUCH
+  return isAttempt(view) ? WITHIN_LIMIT : NOT_NEW
 }

@@ -22,24 +22,24 @@ export class PathCounters {
   static readonly BYTES = (DECISIONS + 2 * SERVICES + 11 + KINDS + SWEEPS + BATCH_SECONDS.length + 2) * 8
 
   /** Packets by service, verdict and reason; see `decisionIndex`. */
-  readonly decisions: Float64Array
-  readonly strikes: Float64Array
-  readonly promotions: Float64Array
+  declare readonly decisions: Float64Array
+  declare readonly strikes: Float64Array
+  declare readonly promotions: Float64Array
   /** Promotions that the ring had no room for. */
-  readonly promotionsLost: Float64Array
+  declare readonly promotionsLost: Float64Array
   /** Holds that their ring had no room for. */
-  readonly holdsLost: Float64Array
+  declare readonly holdsLost: Float64Array
   /** `[occupied slots, evictions]` of each table. */
-  readonly sources: Float64Array
-  readonly networks: Float64Array
+  declare readonly sources: Float64Array
+  declare readonly networks: Float64Array
   /** The same of the table behind the records of sweeps. */
-  readonly walkers: Float64Array
+  declare readonly walkers: Float64Array
   /** Datagrams to DNS services, by `DNS_KINDS`. */
-  readonly dnsKinds: Float64Array
+  declare readonly dnsKinds: Float64Array
   /** Sweeps recognised, by `SWEEP_KINDS`. */
-  readonly sweeps: Float64Array
+  declare readonly sweeps: Float64Array
   /** Batches by time, not cumulative, and the sum of their seconds in the last place. */
-  readonly batchSeconds: Float64Array
+  declare readonly batchSeconds: Float64Array
 
   constructor(memory: SharedArrayBuffer) {
     let at = 0

@@ -1,10 +1,19 @@
 import { Reason } from './reasons.ts'
 
+// Constants of this module cost compiled code nothing; an import is looked up each time.
+const WITHIN_LIMIT = Reason.withinLimit
+const MALFORMED = Reason.malformed
+const LATER_FRAGMENT = Reason.laterFragment
+const SHORT_FRAGMENT = Reason.shortFragment
+
 const TCP = 6
 const UDP = 17
 
 /** Honest hosts send two or three extension headers; the walk must end whatever is sent (RFC 8504, 5.3). */
 const MAX_EXTENSION_HEADERS = 8
+
+/** No buffer is larger. That an offset is no more spares the compiled code its overflow checks. */
+const OFFSET_MASK = 2 ** 30 - 1
 
 /** Bytes of a TCP header up to and including the flags; of a UDP header, all. */
 const TCP_BYTES = 14
@@ -30,6 +39,17 @@ export class PacketView {
   payloadEnd = 0
   /** The payload goes on beyond what was captured, or in later fragments. */
   isPayloadCut = false
+  #bytes: Uint8Array | undefined
+  #data: DataView = new DataView(new ArrayBuffer(0))
+
+  /** `bytes`, to be read in numbers of several bytes. Packets come one after the other out of the same slab. */
+  dataOf(bytes: Uint8Array): DataView {
+    if (bytes !== this.#bytes) {
+      this.#bytes = bytes
+      this.#data = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    }
+    return this.#data
+  }
 }
 
 /**
@@ -40,55 +60,58 @@ export class PacketView {
  *   `noService` (no TCP or UDP), `laterFragment`, `shortFragment`, `tooManyHeaders` or `malformed`.
  */
 export function decode(view: PacketView, bytes: Uint8Array, offset: number, length: number): Reason {
-  if (length < 20) return Reason.malformed
-  const version = bytes[offset]! >> 4
-  if (version === 4) return decodeIPv4(view, bytes, offset, length)
-  if (version === 6) return decodeIPv6(view, bytes, offset, length)
-  return Reason.malformed
+  if (length < 20) return MALFORMED
+  const data = view.dataOf(bytes)
+  const at = offset & OFFSET_MASK
+  const first = data.getInt32(at)
+  const version = first >>> 28
+  if (version === 4) return decodeIPv4(view, data, at, length, first)
+  if (version === 6) return decodeIPv6(view, data, at, length)
+  return MALFORMED
 }
 
-function decodeIPv4(view: PacketView, bytes: Uint8Array, offset: number, length: number): Reason {
-  const headerLength = (bytes[offset]! & 15) << 2
-  const totalLength = uint16(bytes, offset + 2)
-  if (headerLength < 20 || headerLength > length || totalLength < headerLength) return Reason.malformed
+/** @param first the first four bytes: version, length of the header, type of service, length of it all */
+function decodeIPv4(view: PacketView, data: DataView, at: number, length: number, first: number): Reason {
+  const headerLength = (first >>> 22) & 0x3c
+  const totalLength = first & 0xffff
+  if (headerLength < 20 || headerLength > length || totalLength < headerLength) return MALFORMED
 
   view.family = 4
-  view.protocol = bytes[offset + 9]!
+  view.protocol = data.getUint8(at + 9)
   view.sourceHigh = 0
-  view.sourceLow = uint32(bytes, offset + 12)
+  view.sourceLow = data.getInt32(at + 12)
 
-  const fragment = uint16(bytes, offset + 6)
-  if ((fragment & 0x1fff) !== 0) return Reason.laterFragment
-  const at = offset + headerLength
-  return decodePorts(view, bytes, at, offset + length, offset + totalLength, (fragment & 0x2000) !== 0)
+  const fragment = data.getUint16(at + 6)
+  if ((fragment & 0x1fff) !== 0) return LATER_FRAGMENT
+  return decodePorts(view, data, at + headerLength, at + length, at + totalLength, (fragment & 0x2000) !== 0)
 }
 
-function decodeIPv6(view: PacketView, bytes: Uint8Array, offset: number, length: number): Reason {
-  if (length < 40) return Reason.malformed
+function decodeIPv6(view: PacketView, data: DataView, start: number, length: number): Reason {
+  if (length < 40) return MALFORMED
   view.family = 6
-  view.sourceHigh = uint32(bytes, offset + 8)
-  view.sourceLow = uint32(bytes, offset + 12)
+  view.sourceHigh = data.getInt32(start + 8)
+  view.sourceLow = data.getInt32(start + 12)
 
   // A payload length of 0 announces a jumbogram (RFC 2675): then only what was captured is known.
-  const payloadLength = uint16(bytes, offset + 4)
-  const packetEnd = offset + (payloadLength === 0 ? length : 40 + payloadLength)
-  const end = Math.min(offset + length, packetEnd)
-  let next = bytes[offset + 6]!
-  let at = offset + 40
+  const payloadLength = data.getUint16(start + 4)
+  const packetEnd = start + (payloadLength === 0 ? length : 40 + payloadLength)
+  const end = least(start + length, packetEnd)
+  let next = data.getUint8(start + 6)
+  let at = start + 40
   let isFragment = false
   for (let headers = 0; headers <= MAX_EXTENSION_HEADERS; headers++) {
     switch (next) {
       case 44: // Fragment (RFC 8200, 4.5)
-        if (at + 8 > end) return Reason.malformed
-        if ((uint16(bytes, at + 2) & 0xfff8) !== 0) return Reason.laterFragment
-        isFragment = (bytes[at + 3]! & 1) !== 0
-        next = bytes[at]!
+        if (at + 8 > end) return MALFORMED
+        if ((data.getUint16(at + 2) & 0xfff8) !== 0) return LATER_FRAGMENT
+        isFragment = (data.getUint8(at + 3) & 1) !== 0
+        next = data.getUint8(at)
         at += 8
         break
       case 51: // Authentication: counts in 4 bytes (RFC 4302, 2.2)
-        if (at + 2 > end) return isFragment ? Reason.shortFragment : Reason.malformed
-        next = bytes[at]!
-        at += (bytes[at + 1]! + 2) << 2
+        if (at + 2 > end) return isFragment ? SHORT_FRAGMENT : MALFORMED
+        next = data.getUint8(at)
+        at += (data.getUint8(at + 1) + 2) << 2
         break
       case 0: // Hop-by-hop options, routing, destination options, mobility, HIP, Shim6
       case 43:
@@ -96,13 +119,13 @@ function decodeIPv6(view: PacketView, bytes: Uint8Array, offset: number, length:
       case 135:
       case 139:
       case 140:
-        if (at + 2 > end) return isFragment ? Reason.shortFragment : Reason.malformed
-        next = bytes[at]!
-        at += (bytes[at + 1]! + 1) << 3
+        if (at + 2 > end) return isFragment ? SHORT_FRAGMENT : MALFORMED
+        next = data.getUint8(at)
+        at += (data.getUint8(at + 1) + 1) << 3
         break
       default:
         view.protocol = next
-        return decodePorts(view, bytes, at, offset + length, packetEnd, isFragment)
+        return decodePorts(view, data, at, start + length, packetEnd, isFragment)
     }
   }
   return Reason.tooManyHeaders
@@ -111,35 +134,35 @@ function decodeIPv6(view: PacketView, bytes: Uint8Array, offset: number, length:
 /** @param capturedEnd, packetEnd where the captured bytes end, and where the packet does by its IP header */
 function decodePorts(
   view: PacketView,
-  bytes: Uint8Array,
-  at: number,
+  data: DataView,
+  start: number,
   capturedEnd: number,
   packetEnd: number,
   isFragment: boolean,
 ): Reason {
-  const end = Math.min(capturedEnd, packetEnd)
-  if (view.protocol !== TCP && view.protocol !== UDP) return Reason.noService
-  if (at + (view.protocol === TCP ? TCP_BYTES : UDP_BYTES) > end) {
-    return isFragment ? Reason.shortFragment : Reason.malformed
+  const { protocol } = view
+  if (protocol !== TCP && protocol !== UDP) return Reason.noService
+  const at = start & OFFSET_MASK
+  const end = least(capturedEnd, packetEnd)
+  if (at + (protocol === TCP ? TCP_BYTES : UDP_BYTES) > end) {
+    return isFragment ? SHORT_FRAGMENT : MALFORMED
   }
-  view.sourcePort = uint16(bytes, at)
-  view.destinationPort = uint16(bytes, at + 2)
-  if (view.protocol === TCP) {
-    view.tcpSequence = uint32(bytes, at + 4)
-    view.tcpFlags = bytes[at + 13]!
+  const ports = data.getInt32(at)
+  view.sourcePort = ports >>> 16
+  view.destinationPort = ports & 0xffff
+  if (protocol === TCP) {
+    view.tcpSequence = data.getInt32(at + 4)
+    view.tcpFlags = data.getUint8(at + 13)
   } else {
-    const datagramEnd = at + uint16(bytes, at + 4)
+    const datagramEnd = at + data.getUint16(at + 4)
     view.payloadStart = at + UDP_BYTES
-    view.payloadEnd = Math.min(end, datagramEnd)
-    view.isPayloadCut = view.payloadEnd < (isFragment ? datagramEnd : Math.min(datagramEnd, packetEnd))
+    view.payloadEnd = least(end, datagramEnd)
+    view.isPayloadCut = view.payloadEnd < (isFragment ? datagramEnd : least(datagramEnd, packetEnd))
   }
-  return Reason.withinLimit
+  return WITHIN_LIMIT
 }
 
-function uint16(bytes: Uint8Array, at: number): number {
-  return (bytes[at]! << 8) | bytes[at + 1]!
-}
-
-function uint32(bytes: Uint8Array, at: number): number {
-  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
+/** `Math.min` would compare as doubles. */
+function least(a: number, b: number): number {
+  return a < b ? a : b
 }

@@ -35,11 +35,11 @@ const HEADER_WORDS = 8
 export class KnownGood {
   static readonly BYTES = (HEADER_WORDS + SETS * WAYS * SLOT_WORDS) * 4
 
-  readonly #words: Int32Array
+  declare private readonly words: Int32Array
 
   /** @param memory `BYTES` bytes that `create` has made */
   constructor(memory: SharedArrayBuffer) {
-    this.#words = new Int32Array(memory)
+    this.words = new Int32Array(memory)
   }
 
   /** Memory of an empty table. @param seed two words; random, so that nobody can aim at one set */
@@ -51,23 +51,23 @@ export class KnownGood {
 
   /** Slots in use, of entries that are over too until another takes their place. */
   get size(): number {
-    return this.#words[0]!
+    return this.words[0]!
   }
 
   /** Entries that gave way before their end. */
   get evictions(): number {
-    return this.#words[1]!
+    return this.words[1]!
   }
 
   /** For the path: how the source of `view` is known to a service, by the slot of that. Never a wrong yes. */
   source(view: Who, service: number, nowMs: number): Known {
-    if (this.#words[0] === 0) return Known.none
+    if (this.words[0] === 0) return Known.none
     return this.#find(view.sourceHigh, view.sourceLow, tagOf(service, view.family, false), nowMs)
   }
 
   /** For the path: how the network of the source is known. `networkLow` as from `networkBits`. */
   network(view: Who, networkLow: number, service: number, nowMs: number): Known {
-    if (this.#words[0] === 0) return Known.none
+    if (this.words[0] === 0) return Known.none
     return this.#find(view.sourceHigh, networkLow, tagOf(service, view.family, true), nowMs)
   }
 
@@ -81,7 +81,7 @@ export class KnownGood {
     const key = keyOf(prefix, service)
     const until = Math.max(0, Math.floor(untilMs / 1000))
     const at = this.#slotOf(key)
-    if (at >= 0 && this.#words[at + KIND] === kind) Atomics.store(this.#words, at + UNTIL, until)
+    if (at >= 0 && this.words[at + KIND] === kind) Atomics.store(this.words, at + UNTIL, until)
     else this.#write(at >= 0 ? at : this.#victim(key, nowMs), key, until, kind)
   }
 
@@ -90,11 +90,11 @@ export class KnownGood {
     const at = this.#slotOf(keyOf(prefix, service))
     if (at < 0) return
     this.#write(at, { high: 0, low: 0, tag: 0 }, 0, Known.none)
-    this.#words[0]!--
+    this.words[0]!--
   }
 
   #find(high: number, low: number, tag: number, nowMs: number): Known {
-    const words = this.#words
+    const words = this.words
     const first = this.#setOf(high, low, tag)
     for (let at = first; at < first + WAYS * SLOT_WORDS; at += SLOT_WORDS) {
       const version = Atomics.load(words, at + VERSION)
@@ -109,7 +109,7 @@ export class KnownGood {
   }
 
   #write(at: number, { high, low, tag }: Key, until: number, kind: Known): void {
-    const words = this.#words
+    const words = this.words
     const version = words[at + VERSION]!
     Atomics.store(words, at + VERSION, version + 1)
     Atomics.store(words, at + HIGH, high)
@@ -121,7 +121,7 @@ export class KnownGood {
   }
 
   #slotOf({ high, low, tag }: Key): number {
-    const words = this.#words
+    const words = this.words
     const first = this.#setOf(high, low, tag)
     for (let at = first; at < first + WAYS * SLOT_WORDS; at += SLOT_WORDS) {
       if (words[at + LOW] === low && words[at + HIGH] === high && words[at + TAG] === tag) return at
@@ -131,7 +131,7 @@ export class KnownGood {
 
   /** A free slot for `key`, or the one whose entry ends first. */
   #victim({ high, low, tag }: Key, nowMs: number): number {
-    const words = this.#words
+    const words = this.words
     const first = this.#setOf(high, low, tag)
     let victim = first
     for (let at = first; at < first + WAYS * SLOT_WORDS; at += SLOT_WORDS) {
@@ -147,8 +147,8 @@ export class KnownGood {
 
   /** The index of the first word of the set: the hash of src/path/table.ts. */
   #setOf(high: number, low: number, tag: number): number {
-    let hash = Math.imul(low ^ this.#words[2]!, 0x9e3779b1)
-    hash = Math.imul(hash ^ (hash >>> 15) ^ high ^ this.#words[3]!, 0x85ebca6b)
+    let hash = Math.imul(low ^ this.words[2]!, 0x9e3779b1)
+    hash = Math.imul(hash ^ (hash >>> 15) ^ high ^ this.words[3]!, 0x85ebca6b)
     hash = Math.imul(hash ^ (hash >>> 13) ^ tag, 0xc2b2ae35)
     hash ^= hash >>> 16
     return HEADER_WORDS + Math.floor((hash >>> 0) * SETS * 2 ** -32) * WAYS * SLOT_WORDS

@@ -47,10 +47,10 @@ export class Limits {
   refusedKind = 0
   /** The slot of the source that `admit` let through. */
   #admittedSlot = -1
-  readonly #buckets: Buckets
+  declare private readonly buckets: Buckets
 
   constructor(buckets: Buckets) {
-    this.#buckets = buckets
+    this.buckets = buckets
   }
 
   /**
@@ -66,7 +66,7 @@ export class Limits {
     nowMs: number,
     standing: Standing = Standing.ordinary,
   ): Reason {
-    const { sources, networks, totalFullAtMs, known } = this.#buckets
+    const { sources, networks, totalFullAtMs, known } = this.buckets
     const { intervalMs, toleranceMs } = policy
     const limit = service * LIMITS_PER_SLOT
     const tag = bucketTag(service, view.family)
@@ -125,7 +125,7 @@ export class Limits {
 
   /** A bucket apart from the one that the source had as a stranger: what it owed there is forgotten. */
   #admitKnown(view: PacketView, tag: number, limit: number, policy: CompiledPolicy, nowMs: number): Reason {
-    const { sources } = this.#buckets
+    const { sources } = this.buckets
     const interval = policy.intervalMs[limit]!
     let source = sources.find(view.sourceHigh, view.sourceLow, tag | KNOWN_TAG)
     if (source < 0) source = sources.insert(view.sourceHigh, view.sourceLow, tag | KNOWN_TAG, nowMs)
@@ -143,28 +143,28 @@ export class Limits {
 
   /** How a source is known to a service. */
   knownAs(view: PacketView, service: number, nowMs: number): Known {
-    return this.#buckets.known.source(view, service, nowMs)
+    return this.buckets.known.source(view, service, nowMs)
   }
 
   /** Takes note that the source that was admitted last is here. */
   attend(nowMs: number): void {
-    if (this.#admittedSlot >= 0) this.#buckets.sources.attend(this.#admittedSlot, nowMs)
+    if (this.#admittedSlot >= 0) this.buckets.sources.attend(this.#admittedSlot, nowMs)
   }
 
   /** The source of `view` has done what steady clients do not: from now on it has just come. */
   unsettle(view: PacketView, service: number): void {
     const slot = this.#sourceSlot(view, service)
-    if (slot >= 0) this.#buckets.sources.unsettle(slot)
+    if (slot >= 0) this.buckets.sources.unsettle(slot)
   }
 
   /** Whole minutes that the source of `view` had been asking the service at `atMs`, without a pause or a refusal. */
   attendedMinutes(view: PacketView, service: number, atMs: number): number {
     const slot = this.#sourceSlot(view, service)
-    return slot < 0 ? 0 : this.#buckets.sources.attendedMinutes(slot, atMs)
+    return slot < 0 ? 0 : this.buckets.sources.attendedMinutes(slot, atMs)
   }
 
   #sourceSlot(view: PacketView, service: number): number {
-    return this.#buckets.sources.find(view.sourceHigh, view.sourceLow, bucketTag(service, view.family))
+    return this.buckets.sources.find(view.sourceHigh, view.sourceLow, bucketTag(service, view.family))
   }
 }
 

@@ -36,14 +36,14 @@ const SET_MASK = 2 ** 27 - 1
  */
 export class BucketTable {
   /** GCRA's one number for each slot: the time in ms at which the bucket is full again. */
-  readonly fullAtMs: Float64Array
-  readonly #words: Int32Array
+  declare readonly fullAtMs: Float64Array
+  declare private readonly words: Int32Array
   /** Sets for each of the 2^32 hashes. */
-  readonly #scale: number
-  readonly #seed0: number
-  readonly #seed1: number
+  declare private readonly scale: number
+  declare private readonly seed0: number
+  declare private readonly seed1: number
   /** Occupied slots, and buckets forgotten before they were full: both for the metrics. */
-  readonly #stats: Float64Array
+  declare private readonly stats: Float64Array
 
   /** Slots in so many bytes of memory. */
   static slots(bytes: number): number {
@@ -67,11 +67,11 @@ export class BucketTable {
    */
   constructor(memory: SharedArrayBuffer, stats: Float64Array, seed: Uint32Array) {
     this.fullAtMs = new Float64Array(memory)
-    this.#words = new Int32Array(memory)
-    this.#scale = memory.byteLength / SET_BYTES / 2 ** 32
-    this.#stats = stats
-    this.#seed0 = seed[0]! | 0
-    this.#seed1 = seed[1]! | 0
+    this.words = new Int32Array(memory)
+    this.scale = memory.byteLength / SET_BYTES / 2 ** 32
+    this.stats = stats
+    this.seed0 = seed[0]! | 0
+    this.seed1 = seed[1]! | 0
   }
 
   /**
@@ -81,7 +81,7 @@ export class BucketTable {
    * @param tag 1 to 1023: tells apart what shares an address: family, service
    */
   find(high: number, low: number, tag: number): number {
-    const words = this.#words
+    const words = this.words
     const hash = this.#hash(high, low, tag)
     const at = this.#setOf(hash)
     // Hardly a key is elsewhere while the table is far from full.
@@ -96,7 +96,7 @@ export class BucketTable {
 
   /** Takes a slot for a key that `find` did not find; its bucket is full and it has no strikes. */
   insert(high: number, low: number, tag: number, nowMs: number): number {
-    const words = this.#words
+    const words = this.words
     const slot = this.#victim(this.#hash(high, low, tag), nowMs)
     const at = (slot & ~7) << 1
     const way = slot & 7
@@ -119,22 +119,22 @@ export class BucketTable {
     // 24 bits of seconds and 8 of count share a word; the seconds wrap after 194 days, and a record
     // that old is met again by chance only.
     const second = Math.floor(nowMs / 1000) & 0xffffff
-    const word = this.#words[at]!
+    const word = this.words[at]!
     const count = word & 0xff
     const first = word >>> 8
     const isOpen = count > 0 && ((second - first) & 0xffffff) < windowSeconds
     const next = isOpen ? Math.min(255, count + 1) : 1
-    this.#words[at] = ((isOpen ? first : second) << 8) | next
+    this.words[at] = ((isOpen ? first : second) << 8) | next
     return next
   }
 
   clearStrikes(slot: number): void {
-    this.#words[strikesIndex(slot)] = 0
+    this.words[strikesIndex(slot)] = 0
   }
 
   /** The strikes of `slot` that still count; changes nothing. `leftMs`: until they are forgotten. */
   strikesOf(slot: number, nowMs: number, windowSeconds: number): { count: number; leftMs: number } {
-    const word = this.#words[strikesIndex(slot)]!
+    const word = this.words[strikesIndex(slot)]!
     const age = (Math.floor(nowMs / 1000) - (word >>> 8)) & 0xffffff
     if ((word & 0xff) === 0 || age >= windowSeconds) return { count: 0, leftMs: 0 }
     return { count: word & 0xff, leftMs: (windowSeconds - age) * 1000 }
@@ -146,18 +146,18 @@ export class BucketTable {
    */
   attend(slot: number, nowMs: number): void {
     const at = strikesIndex(slot)
-    const word = this.#words[at]!
+    const word = this.words[at]!
     if ((word & 0xff) !== 0) return
     const minute = Math.floor(nowMs / 60_000)
     const last = (word >>> 8) & 0xff
     const isHere = word !== 0 && ((minute - last) & 0xff) <= PAUSE_MINUTES
     const since = isHere ? word >>> 16 : (minute + 1) & 0xffff
-    this.#words[at] = (since << 16) | ((minute & 0xff) << 8)
+    this.words[at] = (since << 16) | ((minute & 0xff) << 8)
   }
 
   /** Whole minutes that the owner of a slot had been here at `atMs`; 0 when he came later. */
   attendedMinutes(slot: number, atMs: number): number {
-    const word = this.#words[strikesIndex(slot)]!
+    const word = this.words[strikesIndex(slot)]!
     if (word === 0 || (word & 0xff) !== 0) return 0
     const minutes = (Math.floor(atMs / 60_000) - (word >>> 16)) & 0xffff
     return minutes < 0x8000 ? minutes : 0
@@ -166,20 +166,20 @@ export class BucketTable {
   /** From now on he has just come. */
   unsettle(slot: number): void {
     const at = strikesIndex(slot)
-    if ((this.#words[at]! & 0xff) === 0) this.#words[at] = 0
+    if ((this.words[at]! & 0xff) === 0) this.words[at] = 0
   }
 
   #findElsewhere(first: number, hash: number, high: number, low: number, tag: number): number {
     const way = this.#wayOf(first, high, low, tag)
     if (way < WAYS) return (first >> 1) + way
-    if ((this.#words[first + TAGS]! & LAST_TAG) === 0) return -1
+    if ((this.words[first + TAGS]! & LAST_TAG) === 0) return -1
     const second = this.#setOf(rehash(hash))
     const other = this.#wayOf(second, high, low, tag)
     return other < WAYS ? (second >> 1) + other : -1
   }
 
   #wayOf(at: number, high: number, low: number, tag: number): number {
-    const words = this.#words
+    const words = this.words
     const tags = words[at + TAGS]!
     for (let way = 0; way < WAYS; way++) {
       if (words[at + LOWS + way] !== (low | 0) || words[at + HIGHS + way] !== (high | 0)) continue
@@ -196,27 +196,27 @@ export class BucketTable {
       const at = i < WAYS ? first : second
       const way = i < WAYS ? i : i - WAYS
       const slot = (at >> 1) + way
-      if ((this.#words[at + TAGS]! & (TAG_MASK << (TAG_BITS * way))) === 0) {
-        this.#stats[0]!++
+      if ((this.words[at + TAGS]! & (TAG_MASK << (TAG_BITS * way))) === 0) {
+        this.stats[0]!++
         return slot
       }
       if (this.fullAtMs[slot]! < this.fullAtMs[victim]!) victim = slot
     }
-    if (this.fullAtMs[victim]! > nowMs) this.#stats[1]!++
+    if (this.fullAtMs[victim]! > nowMs) this.stats[1]!++
     return victim
   }
 
   /** Two rounds of a multiplicative mix, seeded before each, so that no collision can be computed beforehand. */
   #hash(high: number, low: number, tag: number): number {
-    let hash = Math.imul(low ^ this.#seed0, 0x9e3779b1)
-    hash = Math.imul(hash ^ (hash >>> 15) ^ high ^ this.#seed1, 0x85ebca6b)
+    let hash = Math.imul(low ^ this.seed0, 0x9e3779b1)
+    hash = Math.imul(hash ^ (hash >>> 15) ^ high ^ this.seed1, 0x85ebca6b)
     hash = Math.imul(hash ^ (hash >>> 13) ^ tag, 0xc2b2ae35)
     return hash ^ (hash >>> 16)
   }
 
-  /** Where the set of a hash begins in `#words`. A slot is half of it, and the way: its index in `fullAtMs`. */
+  /** Where the set of a hash begins in `words`. A slot is half of it, and the way: its index in `fullAtMs`. */
   #setOf(hash: number): number {
-    return (((hash >>> 0) * this.#scale) & SET_MASK) << 4
+    return (((hash >>> 0) * this.scale) & SET_MASK) << 4
   }
 }
 

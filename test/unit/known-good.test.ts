@@ -9,7 +9,7 @@ const SMTP = 63
 const UNTIL = 60_000
 
 function viewOf(family: 4 | 6, high: number, low: number): PacketView {
-  return Object.assign(new PacketView(), { family, sourceHigh: high, sourceLow: low })
+  return Object.assign(new PacketView(), { family, sourceHigh: high | 0, sourceLow: low | 0 })
 }
 
 const [V4, V6] = [viewOf(4, 0, 0xc6336407), viewOf(6, 0x20010db8, 0x600d0007)]
@@ -39,7 +39,7 @@ describe('KnownGood', () => {
   })
 
   test.each([
-    ['198.51.100.0/24', V4, 0xc6336400],
+    ['198.51.100.0/24', V4, 0xc6336400 | 0],
     ['2001:db8:600d::/48', V6, 0x600d0000],
   ])('the network %s is no source', (text, view, low) => {
     const known = create()

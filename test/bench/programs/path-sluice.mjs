@@ -19,12 +19,21 @@ const index = new Uint32Array(contents.buffer, 4, 2 * count)
 const bytes = contents.subarray(4 + 8 * count)
 let nowMs = 1e6
 
+/** As thread.ts does. */
+function judgeBatch(first) {
+  let accepted = 0
+  for (let i = first; i < first + BATCH; i++) {
+    if (pipeline.judge(bytes, index[2 * i], index[2 * i + 1], nowMs) === Verdict.accept) accepted++
+  }
+  return accepted
+}
+
 function pass() {
   let accepted = 0
-  for (let i = 0; i < count; i++) {
+  for (let i = 0; i < count; i += BATCH) {
     // A million packets a second, 64 with the same time.
-    if (i % BATCH === 0) nowMs += BATCH / 1000
-    if (pipeline.judge(bytes, index[2 * i], index[2 * i + 1], nowMs) === Verdict.accept) accepted++
+    nowMs += BATCH / 1000
+    accepted += judgeBatch(i)
   }
   return accepted
 }

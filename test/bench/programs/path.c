@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { WAYS = 8, SLOTS_PER_ENTRY = 2, NO_SERVICE = 64, MARKS = 1 << 16, TCP = 6, UDP = 17 };
+enum { WAYS = 3, SLOTS_PER_ENTRY = 2, TAG_MASK = 1023, NO_SERVICE = 64, MARKS = 1 << 16, TCP = 6, UDP = 17 };
 enum {
   WITHIN_LIMIT, NO_SUCH_SERVICE, NOT_NEW, LATER_FRAGMENT, FAULT, SOURCE_LIMIT, NETWORK_LIMIT, TOTAL_LIMIT,
   RETRANSMISSION, MALFORMED, SHORT_FRAGMENT, TOO_MANY_HEADERS, REASONS
@@ -29,11 +29,21 @@ struct view {
   uint8_t flags;
 };
 
+/* One cache line. */
+struct set {
+  double full_at_ms[WAYS];
+  uint32_t tags, lows[WAYS], highs[WAYS], strikes[WAYS];
+};
+
 struct table {
-  uint32_t sets;
-  double *full_at_ms;
-  uint32_t *keys;
+  struct set *sets;
+  uint32_t count;
   double occupied, evictions;
+};
+
+struct slot {
+  struct set *set;
+  int way;
 };
 
 static struct policy policy;
@@ -114,84 +124,107 @@ static int decode(struct view *v, const uint8_t *p, uint32_t length) {
 }
 
 static void open_table(struct table *t, uint32_t entries) {
-  t->sets = (entries * SLOTS_PER_ENTRY + WAYS - 1) / WAYS;
-  t->full_at_ms = calloc(t->sets * WAYS, 8);
-  t->keys = calloc(t->sets * WAYS, 16);
+  t->count = (entries * SLOTS_PER_ENTRY + WAYS - 1) / WAYS;
+  t->sets = aligned_alloc(64, t->count * sizeof *t->sets);
+  memset(t->sets, 0, t->count * sizeof *t->sets);
 }
 
-static uint32_t set_of(const struct table *t, uint32_t high, uint32_t low, uint32_t tag) {
+static uint32_t hash_of(uint32_t high, uint32_t low, uint32_t tag) {
   uint32_t hash = (low ^ seed[0]) * 0x9e3779b1u;
   hash = (hash ^ (hash >> 15) ^ high ^ seed[1]) * 0x85ebca6bu;
   hash = (hash ^ (hash >> 13) ^ tag) * 0xc2b2ae35u;
-  hash ^= hash >> 16;
-  return (uint32_t)((uint64_t)hash * t->sets >> 32);
+  return hash ^ (hash >> 16);
 }
 
-static int64_t find(const struct table *t, uint32_t high, uint32_t low, uint32_t tag) {
-  uint32_t set = set_of(t, high, low, tag);
-  const uint32_t *keys = t->keys + (size_t)set * WAYS * 4;
+static uint32_t rehash(uint32_t hash) {
+  hash = (hash ^ (hash >> 15)) * 0x27d4eb2fu;
+  return hash ^ (hash >> 13);
+}
+
+static struct set *set_of(const struct table *t, uint32_t hash) {
+  return t->sets + ((uint64_t)hash * t->count >> 32);
+}
+
+static uint32_t tag_of(const struct set *set, int way) { return set->tags >> (10 * way) & TAG_MASK; }
+
+static int way_of(const struct set *set, uint32_t high, uint32_t low, uint32_t tag) {
   for (int way = 0; way < WAYS; way++) {
-    if (keys[way + 8] == low && keys[way] == high && keys[way + 16] == tag) return (int64_t)set * WAYS + way;
+    if (set->lows[way] == low && set->highs[way] == high && tag_of(set, way) == tag) return way;
   }
-  return -1;
+  return WAYS;
 }
 
-static uint32_t *key_of(const struct table *t, int64_t slot) { return t->keys + (slot & ~7LL) * 4 + (slot & 7); }
+static inline struct slot find(const struct table *t, uint32_t high, uint32_t low, uint32_t tag) {
+  uint32_t hash = hash_of(high, low, tag);
+  struct set *set = set_of(t, hash);
+  int way = way_of(set, high, low, tag);
+  if (way < WAYS) return (struct slot){set, way};
+  if (tag_of(set, WAYS - 1) == 0) return (struct slot){NULL, 0};
+  set = set_of(t, rehash(hash));
+  way = way_of(set, high, low, tag);
+  return way < WAYS ? (struct slot){set, way} : (struct slot){NULL, 0};
+}
 
-static int64_t victim(struct table *t, int64_t first, double now_ms) {
-  int64_t victim = first;
-  for (int64_t slot = first; slot < first + WAYS; slot++) {
-    if (key_of(t, slot)[16] == 0) return t->occupied++, slot;
-    if (t->full_at_ms[slot] < t->full_at_ms[victim]) victim = slot;
+static struct slot victim(struct table *t, uint32_t hash, double now_ms) {
+  struct set *first = set_of(t, hash), *second = set_of(t, rehash(hash));
+  struct slot victim = {first, 0};
+  for (int i = 0; i < 2 * WAYS; i++) {
+    struct slot slot = i < WAYS ? (struct slot){first, i} : (struct slot){second, i - WAYS};
+    if (tag_of(slot.set, slot.way) == 0) return t->occupied++, slot;
+    if (slot.set->full_at_ms[slot.way] < victim.set->full_at_ms[victim.way]) victim = slot;
   }
-  if (t->full_at_ms[victim] > now_ms) t->evictions++;
+  if (victim.set->full_at_ms[victim.way] > now_ms) t->evictions++;
   return victim;
 }
 
-static int64_t insert(struct table *t, uint32_t high, uint32_t low, uint32_t tag, double now_ms) {
-  int64_t slot = victim(t, (int64_t)set_of(t, high, low, tag) * WAYS, now_ms);
-  uint32_t *key = key_of(t, slot);
-  key[0] = high, key[8] = low, key[16] = tag, key[24] = 0;
-  t->full_at_ms[slot] = now_ms;
+static struct slot insert(struct table *t, uint32_t high, uint32_t low, uint32_t tag, double now_ms) {
+  struct slot slot = victim(t, hash_of(high, low, tag), now_ms);
+  struct set *set = slot.set;
+  set->tags = (set->tags & ~((uint32_t)TAG_MASK << 10 * slot.way)) | tag << 10 * slot.way;
+  set->lows[slot.way] = low, set->highs[slot.way] = high, set->strikes[slot.way] = 0;
+  set->full_at_ms[slot.way] = now_ms;
   return slot;
 }
 
 static int is_empty(double *full_at_ms, double now_ms, int limit) {
-  double most = now_ms + policy.tolerance_ms[limit] + policy.interval_ms[limit];
+  double latest = now_ms + policy.tolerance_ms[limit], most = latest + policy.interval_ms[limit];
+  if (*full_at_ms <= latest) return 0;
   if (*full_at_ms > most) *full_at_ms = most;
-  return *full_at_ms > now_ms + policy.tolerance_ms[limit];
+  return 1;
 }
 
 static void take(double *full_at_ms, double now_ms, int limit) {
   *full_at_ms = (*full_at_ms > now_ms ? *full_at_ms : now_ms) + policy.interval_ms[limit];
 }
 
-static int64_t refused_slot;
+static struct slot refused_slot;
 
 static int admit(const struct view *v, int service, double now_ms) {
   int limit = service * 3;
   uint32_t tag = (uint32_t)service << 1 | (v->family == 6 ? 0x101 : 0x100);
   uint32_t network_low = v->source_low & (v->family == 4 ? 0xffffff00 : 0xffff0000);
-  int64_t source = -1, network = -1;
+  struct slot source = {NULL, 0}, network = {NULL, 0};
   if (policy.interval_ms[limit] != 0) {
     source = find(&sources, v->source_high, v->source_low, tag);
-    if (source >= 0 && is_empty(&sources.full_at_ms[source], now_ms, limit)) return refused_slot = source, SOURCE_LIMIT;
+    if (source.set && is_empty(&source.set->full_at_ms[source.way], now_ms, limit)) {
+      return refused_slot = source, SOURCE_LIMIT;
+    }
   }
   if (policy.interval_ms[limit + 1] != 0) {
     network = find(&networks, v->source_high, network_low, tag);
-    if (network >= 0 && is_empty(&networks.full_at_ms[network], now_ms, limit + 1)) return NETWORK_LIMIT;
+    if (network.set && is_empty(&network.set->full_at_ms[network.way], now_ms, limit + 1)) return NETWORK_LIMIT;
   }
   if (policy.interval_ms[limit + 2] != 0) {
     if (is_empty(&total_full_at_ms[service], now_ms, limit + 2)) return TOTAL_LIMIT;
     take(&total_full_at_ms[service], now_ms, limit + 2);
   }
   if (policy.interval_ms[limit + 1] != 0) {
-    if (network < 0) network = insert(&networks, v->source_high, network_low, tag, now_ms);
-    take(&networks.full_at_ms[network], now_ms, limit + 1);
+    if (!network.set) network = insert(&networks, v->source_high, network_low, tag, now_ms);
+    take(&network.set->full_at_ms[network.way], now_ms, limit + 1);
   }
   if (policy.interval_ms[limit] != 0) {
-    if (source < 0) source = insert(&sources, v->source_high, v->source_low, tag, now_ms);
-    take(&sources.full_at_ms[source], now_ms, limit);
+    if (!source.set) source = insert(&sources, v->source_high, v->source_low, tag, now_ms);
+    take(&source.set->full_at_ms[source.way], now_ms, limit);
   }
   return WITHIN_LIMIT;
 }
@@ -210,7 +243,7 @@ static int is_retransmission(const struct view *v, double now_ms) {
 }
 
 static void strike(int service, double now_ms) {
-  uint32_t *word = key_of(&sources, refused_slot) + 24;
+  uint32_t *word = &refused_slot.set->strikes[refused_slot.way];
   uint32_t second = (uint32_t)(now_ms / 1000) & 0xffffff, count = *word & 0xff, first = *word >> 8;
   int is_open = count > 0 && ((second - first) & 0xffffff) < policy.strike_window_seconds[service];
   uint32_t next = is_open ? (count < 255 ? count + 1 : 255) : 1;

@@ -4,6 +4,8 @@
 #include <tuple>
 
 #include "conntrack.h"
+#include "flow-events.h"
+#include "flow.h"
 #include "ipset.h"
 #include "nfqueue.h"
 #include "notify.h"
@@ -35,6 +37,14 @@ bool Read(const Napi::Value& value, std::vector<Record>* out) {
   return true;
 }
 
+bool Read(const Napi::Value& value, std::vector<uint8_t>* out) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+    return false;
+  const auto bytes = value.As<Napi::Uint8Array>();
+  if (bytes.ByteLength() > 0) out->assign(bytes.Data(), bytes.Data() + bytes.ByteLength());
+  return true;
+}
+
 template <typename T>
 Napi::ArrayBuffer Copy(Napi::Env env, const std::vector<T>& values) {
   auto buffer = Napi::ArrayBuffer::New(env, values.size() * sizeof(T));
@@ -50,6 +60,10 @@ Napi::Value Write(Napi::Env env, const std::vector<uint32_t>& values) {
 
 Napi::Value Write(Napi::Env env, const std::vector<Record>& records) {
   return Napi::Uint8Array::New(env, records.size() * sizeof(Record), Copy(env, records), 0);
+}
+
+Napi::Value Write(Napi::Env env, const std::vector<Flow>& flows) {
+  return Napi::Uint8Array::New(env, flows.size() * sizeof(Flow), Copy(env, flows), 0);
 }
 
 Napi::Value Write(Napi::Env env, const std::vector<IpsetHeader>& sets) {
@@ -96,6 +110,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("ipsetList", Export(env, IpsetList));
   exports.Set("ipsetHeaders", Export(env, IpsetHeaders));
   exports.Set("conntrackDelete", Export(env, DeleteConnections));
+  exports.Set("assuredFlows", Export(env, AssuredFlows));
+  exports.Set("FlowEvents", FlowEvents::Define(env));
   exports.Set("notify", Export(env, Notify));
   return exports;
 }

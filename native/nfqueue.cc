@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
-#include <memory>
 
 #include "netlink.h"
 
@@ -154,32 +153,11 @@ Napi::Value PacketQueue::OpenReplies(const Napi::CallbackInfo& info) {
 Napi::Value PacketQueue::Start(const Napi::CallbackInfo& info) {
   if (!info[0].IsFunction() || poller_ != nullptr) return Napi::Number::New(info.Env(), EINVAL);
   on_batch_ = Napi::Persistent(info[0].As<Napi::Function>());
-  return Napi::Number::New(info.Env(), StartPolling());
-}
-
-int PacketQueue::StartPolling() {
-  uv_loop_t* loop;
-  if (napi_get_uv_event_loop(Env(), &loop) != napi_ok) return ENOTSUP;
-  auto poller = std::make_unique<Poller>();
-  const int error = uv_poll_init(loop, &poller->handle, fd_);
-  if (error != 0) return -error;
-  poller_ = poller.release();
-  poller_->handle.data = poller_;
-  poller_->queue = this;
-  // At the end of the thread libuv must have closed the handle before its loop is freed: hence async.
-  const auto on_exit = [](napi_async_cleanup_hook_handle, void* data) {
-    auto* ending = static_cast<Poller*>(data);
-    if (ending->queue != nullptr) ending->queue->Shutdown();
-  };
-  napi_add_async_cleanup_hook(Env(), on_exit, poller_, &poller_->hook);
-  Ref();
-  return -uv_poll_start(&poller_->handle, UV_READABLE, OnPoll);
-}
-
-void PacketQueue::OnPoll(uv_poll_t* handle, int status, int) {
-  // libuv takes an error on the socket (ENOBUFS) for a closed one and stops polling it.
-  if (status < 0) uv_poll_start(handle, UV_READABLE, OnPoll);
-  static_cast<Poller*>(handle->data)->queue->Receive();
+  int error = 0;
+  poller_ = Poller::Start(
+      Env(), fd_, [this] { Receive(); }, [this] { Shutdown(); }, &error);
+  if (poller_ != nullptr) Ref();
+  return Napi::Number::New(info.Env(), error);
 }
 
 void PacketQueue::Receive() {
@@ -326,13 +304,7 @@ void PacketQueue::Shutdown() {
   if (fd_ < 0) return;
   AcceptAllAndUnbind();
   if (poller_ != nullptr) {
-    poller_->queue = nullptr;
-    const auto on_closed = [](uv_handle_t* handle) {
-      auto* poller = static_cast<Poller*>(handle->data);
-      napi_remove_async_cleanup_hook(poller->hook);
-      delete poller;
-    };
-    uv_close(reinterpret_cast<uv_handle_t*>(&poller_->handle), on_closed);
+    poller_->Stop();
     poller_ = nullptr;
     Unref();
   }

@@ -5,11 +5,11 @@
 #include <linux/netlink.h>
 #include <napi.h>
 #include <sys/socket.h>
-#include <uv.h>
 
 #include <vector>
 
 #include "packet.h"
+#include "poller.h"
 #include "reply-sender.h"
 
 // A range of NFQUEUE queues on one netlink socket. Lives on the thread that made it; a strong reference
@@ -28,13 +28,6 @@ class PacketQueue : public Napi::ObjectWrap<PacketQueue> {
     bool owed;         // whether packets up to it may have no verdict, since it could not be sent
   };
 
-  // What libuv needs until it has closed the handle, which may be after the queue is gone.
-  struct Poller {
-    uv_poll_t handle;
-    PacketQueue* queue;
-    napi_async_cleanup_hook_handle hook;
-  };
-
   Napi::Value GetSlab(const Napi::CallbackInfo& info);
   Napi::Value Open(const Napi::CallbackInfo& info);
   Napi::Value Bind(const Napi::CallbackInfo& info);
@@ -44,8 +37,6 @@ class PacketQueue : public Napi::ObjectWrap<PacketQueue> {
 
   int OpenSocket(uint32_t buffer_bytes);
   int Configure(nlmsghdr* request);
-  int StartPolling();
-  static void OnPoll(uv_poll_t* handle, int status, int events);
   void Receive();
   int ReceiveDatagrams();
   Datagram DatagramIn(int slot);

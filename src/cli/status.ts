@@ -29,6 +29,7 @@ export function formatStatus(report: StatusReport, nowMs: number): string {
     ['firewall', firewall(report, nowMs)],
     ['threads', `${threads.live} of ${threads.count} running, ${counted(threads.restarts, 'restart')}`],
     ['sources', `${count(report.tracked)} tracked, ${count(report.allowed)} entries on the allow list`],
+    ['sessions', sessions(report)],
     ['bans', `${count(report.bansOfAllPorts)} from all ports; for the others see below`],
     ['store', store(report)],
     ['reload', reload(report, nowMs)],
@@ -43,6 +44,11 @@ export function formatStatus(report: StatusReport, nowMs: number): string {
     '',
     services(report),
   ].join('\n')
+}
+
+function sessions({ sessions: { open, seen, provenSources, problem } }: StatusReport): string {
+  if (problem !== null) return `NOT SEEN: ${problem}`
+  return `${count(open)} open, ${count(seen)} seen, ${counted(provenSources, 'proven source')}`
 }
 
 function panic({ panic }: StatusReport): string[] {

@@ -122,6 +122,9 @@ function explainBan(ban: BanPolicy): string[] {
     `bans: ${banTimes(ban).map(inUnits).join(', ')}${jitter}`,
     `  offences are remembered for ${formatDuration(ban.memoryMs)}; from number ${ban.allPortsFrom} on, all ports are closed`,
     `  each set holds ${grouped(ban.maxEntries)} bans`,
+    ban.proof === 'none'
+      ? '  nobody has to prove his address: whoever forges SYNs can have anybody banned'
+      : `  only sources that completed handshakes within ${formatDuration(ban.proofWindowMs)} are banned; others stay limited`,
   ]
 }
 

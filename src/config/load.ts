@@ -149,6 +149,8 @@ function toPolicy(file: PolicyFile): Policy {
       allPortsFrom: file.ban.allPortsFrom,
       jitter: file.ban.jitter,
       maxEntries: file.ban.maxEntries,
+      proof: file.ban.proof,
+      proofWindowMs: file.ban.proofWindow,
     },
     dns: toDns(file.dns),
     holds: file.holds,

@@ -176,6 +176,10 @@ export interface BanPolicy {
   readonly jitter: number
   /** Entries of each ban set (ipset `maxelem`), and offenders that are remembered. */
   readonly maxEntries: number
+  /** What an offender's address must have done to be banned: completed handshakes, or nothing. */
+  readonly proof: 'handshake' | 'none'
+  /** How far back a handshake counts. */
+  readonly proofWindowMs: number
 }
 
 /** The UDP ports of the DNS services: of those that have 53/udp among their ports. */

@@ -94,6 +94,8 @@ export const policyFile = section({
       memory: value(duration(SECOND, 365 * DAY), '30d'),
       allPortsFrom: value(integer(1, 1000), 3),
       maxEntries: value(integer(1, 1_048_576), 65_536),
+      proof: value(choice('handshake', 'none'), 'handshake'),
+      proofWindow: value(duration(10 * SECOND, DAY), '10m'),
     }).superRefine(banCanBeCarriedOut, evenIfWrong()),
   ),
   holds: orOff(

@@ -1,7 +1,7 @@
 import type { BanPolicy, Mode } from '../config/policy.ts'
 import { banSetName } from '../firewall/names.ts'
 import { type Family, formatPrefix, type Prefix } from '../net/prefix.ts'
-import type { Ban } from './ban.ts'
+import type { Ban, Proof } from './ban.ts'
 import { type AddOutcome, BanLedger } from './ban-ledger.ts'
 import type { BanSets } from './ban-sets.ts'
 import { ALL_PORTS, sentence } from './escalation.ts'
@@ -16,6 +16,8 @@ export interface Offence {
   readonly source: Prefix
   readonly service: string
   readonly reason: string
+  /** What shows that the source's packets came from its address. */
+  readonly proof: Proof
 }
 
 export interface BansOptions {
@@ -73,7 +75,7 @@ export class Bans {
     if (this.isSuspended) return
     const bans: Ban[] = []
     const banned = new Set<string>()
-    for (const { source, service, reason } of offences) {
+    for (const { source, service, reason, proof } of offences) {
       const key = formatPrefix(source)
       if (banned.has(`${key} ${service}`) || banned.has(`${key} ${ALL_PORTS}`)) continue
       if (this.#isBanned(source, service)) continue
@@ -81,7 +83,7 @@ export class Bans {
       const { durationMs, scope } = sentence(this.#policy, offence, service, this.#options.random)
       const startMs = this.#options.now()
       const endMs = startMs + durationMs
-      bans.push({ prefix: source, scope, startMs, endMs, offence, reason, origin: 'strikes', proof: 'none' })
+      bans.push({ prefix: source, scope, startMs, endMs, offence, reason, origin: 'strikes', proof })
       banned.add(`${key} ${scope}`)
       this.#count(service, source.family)
     }

@@ -10,10 +10,14 @@ import type { Log } from './log.ts'
 import { MemoryBanSets } from './memory-ban-sets.ts'
 import { hostEntries, policyEntries, sessionEntries } from './never-ban.ts'
 import type { PathThreads } from './path-threads.ts'
+import { Proofs } from './proofs.ts'
 import { rememberIn } from './remembered.ts'
 import { Serial } from './serial.ts'
+import { SessionCounts } from './session-counts.ts'
+import type { SessionWatch } from './session-watch.ts'
 import type { DaemonState } from './state.ts'
 import { Store } from './store.ts'
+import { Suspects } from './suspects.ts'
 import { readVersion } from './version.ts'
 
 export interface NewState {
@@ -23,6 +27,7 @@ export interface NewState {
   readonly slots: ServiceSlots
   readonly threads: PathThreads
   readonly sweeper: ConnectionSweeper
+  readonly sessions: SessionWatch
   /** Monotonic milliseconds. */
   readonly now: () => number
 }
@@ -53,6 +58,9 @@ export function createState({ sweeper, ...given }: NewState): DaemonState {
       onBanned: () => {},
     }),
     holds: new Holds({ sets: kernelBanSets, log, now }),
+    proofs: new Proofs(policy.ban.proofWindowMs, now),
+    suspects: new Suspects(now),
+    sessionCounts: new SessionCounts(),
     serial: new Serial(),
     trial: undefined,
     panic: { mark: undefined, isOnDisk: false, saidMs: 0 },

@@ -33,6 +33,7 @@ import { Repeater } from './repeater.ts'
 import { liftShadowed } from './shadowed.ts'
 import type { DaemonState } from './state.ts'
 import { UndoStack } from './undo-stack.ts'
+import { watchSessions } from './watch-sessions.ts'
 
 export interface DaemonOptions {
   readonly configFile: string
@@ -116,7 +117,8 @@ async function start(options: Start): Promise<DaemonState> {
     log,
     onPromotions: coalesce(PROMOTIONS_PAUSE_MS, () => {
       // Chains that a killed sluice has left behind may send packets before the start is over.
-      if (state !== undefined && !state.serial.isClosed) judgePromotions(state)
+      if (state === undefined || state.serial.isClosed) return
+      if (judgePromotions(state) > 0) state.sessions.hurry()
     }),
     onHolds: coalesce(HOLDS_PAUSE_MS, () => {
       if (state !== undefined && !state.serial.isClosed) carryOutHolds(state)
@@ -129,7 +131,10 @@ async function start(options: Start): Promise<DaemonState> {
 
   const sweeper = new ConnectionSweeper(log)
   undo.push('end the deletion of connections', () => sweeper.close())
-  const created = createState({ ...options, slots, threads, sweeper, now: pathClockMs })
+  // Before the firewall: a rule for events has the kernel make some only if somebody listens.
+  const sessions = watchSessions({ policy, log, now: pathClockMs, state: () => state })
+  undo.push('look at no more sessions', () => sessions.close())
+  const created = createState({ ...options, slots, threads, sweeper, sessions, now: pathClockMs })
   undo.push('write the store', () => created.store?.close())
   await serveMetrics(created, undo)
   lifetime.check()
@@ -141,10 +146,11 @@ async function start(options: Start): Promise<DaemonState> {
     () => created.policy.firewall.checkMs,
   )
   undo.push('end the repairs', () => healer.stop())
+  state = created
+  sessions.start()
   introduce(created)
   log.info('ready', `ready: mode ${policy.mode}`)
   notifyManager('READY=1', log)
-  state = created
   return created
 }
 

@@ -30,7 +30,27 @@ export function introduce(state: DaemonState): void {
   }
   const more = fromPolicy.length - POLICY_ENTRIES_SHOWN
   if (more > 0) log.info('allow', `never banned: ${more} more of the allow list of the policy`)
+  introduceSessions(state)
   log.info('metrics', policy.metrics ? `metrics ${httpOrigin(policy.metrics)}/metrics` : 'metrics are off')
+}
+
+/** What of proofs and sessions this host lets us see; loud where that means that nobody is banned. */
+function introduceSessions({ log, policy, firewall, sessions }: DaemonState): void {
+  for (const note of firewall.notes()) log.warn('sessions', note)
+  if (sessions.problem === undefined) {
+    const { eventsProblem } = sessions
+    if (eventsProblem !== undefined)
+      log.warn('sessions', `sessions are seen once a second only: ${eventsProblem}`)
+    const proof =
+      policy.ban.proof === 'none' ? 'nobody has to prove his address' : 'only proven sources are banned'
+    log.info('sessions', `sessions are seen by conntrack; ${proof}`)
+    return
+  }
+  const meaning =
+    policy.ban.proof === 'none'
+      ? 'bans go by strikes alone'
+      : 'NOBODY IS BANNED, since nobody can be proven; sources are limited as ever. To ban all the same, set ban.proof: none'
+  log.error('sessions', `sessions cannot be seen (${sessions.problem}): ${meaning}`)
 }
 
 /** `service ssh (22/tcp): each source 6 at once, then 4 a minute; ...` */

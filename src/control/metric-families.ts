@@ -20,6 +20,7 @@ import {
   sample,
 } from './metric-samples.ts'
 import { sumOver } from './path-totals.ts'
+import { SESSION_METRICS } from './session-metrics.ts'
 import type { DaemonState } from './state.ts'
 
 /** One metric: its samples are read from `state` when somebody asks. Labels come from closed sets only. */
@@ -120,6 +121,7 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
     type: 'counter',
     read: ({ threads, holds }) => one(sumOver(threads, (counters) => counters.holdsLost)[0]! + holds.lost),
   },
+  ...SESSION_METRICS,
   {
     name: 'sluice_allow_entries',
     help: 'Entries of the allow list, by where they come from.',

@@ -1,20 +1,32 @@
-import { formatPrefix } from '../net/prefix.ts'
+import type { Service } from '../config/policy.ts'
+import { formatPrefix, type Prefix } from '../net/prefix.ts'
 import type { ServiceSlots } from '../path/service-slots.ts'
+import type { Proof } from './ban.ts'
 import type { Offence } from './bans.ts'
 import type { Log } from './log.ts'
 import type { PathThreads } from './path-threads.ts'
+import { handshakesNeeded, type Proofs } from './proofs.ts'
 import { roughDuration } from './rough-duration.ts'
 import { type BanState, modeOf } from './state.ts'
+import type { Suspects } from './suspects.ts'
 
 /** What of the daemon's state decides on bans: a replay has it too. */
 export interface PromotionState extends Pick<BanState, 'policy' | 'allow' | 'enforced' | 'watched'> {
   readonly slots: ServiceSlots
   readonly threads: Pick<PathThreads, 'drainPromotions'>
   readonly log: Pick<Log, 'debug'>
+  readonly proofs: Proofs
+  readonly suspects: Suspects
 }
 
-/** Takes the offenders that the path threads have found, and bans those that may be banned. */
-export function judgePromotions(state: PromotionState): void {
+/**
+ * Takes the offenders that the path threads have found, and bans those that may be banned. Who is not proven
+ * stays limited, and becomes an offender again by his next refusals.
+ *
+ * @returns how many lacked a proof.
+ */
+export function judgePromotions(state: PromotionState): number {
+  let unproven = 0
   const offences: Record<'enforce' | 'shadow', Offence[]> = { enforce: [], shadow: [] }
   for (const { source, serviceSlot, detail: strikes } of state.threads.drainPromotions()) {
     const name = state.slots.nameOf(serviceSlot)
@@ -28,8 +40,44 @@ export function judgePromotions(state: PromotionState): void {
       continue
     }
     const reason = `${strikes} strikes within ${roughDuration(service.ban.withinMs)}`
-    offences[modeOf(state.policy, service)].push({ source, service: service.name, reason })
+    const proof = proofOf(state, source, service)
+    const offence = { source, service: service.name, reason, proof: proof ?? 'handshake' }
+    if (proof === undefined) {
+      state.suspects.add(offence)
+      unproven++
+    } else offences[modeOf(state.policy, service)].push(offence)
   }
   state.enforced.punish(offences.enforce)
   state.watched.punish(offences.shadow)
+  return unproven
+}
+
+/** Notes a handshake of each of `sources`, and bans those that only lacked a proof. */
+export function judgeProven(
+  state: Omit<PromotionState, 'threads' | 'slots'>,
+  sources: readonly Prefix[],
+): void {
+  for (const source of sources) state.proofs.add(source)
+  for (const source of sources) {
+    for (const suspect of state.suspects.of(source)) {
+      const service = state.policy.services.find(({ name }) => name === suspect.service)
+      if (service?.ban === undefined || state.allow.covering(source) !== undefined) continue
+      const proof = proofOf(state, source, service)
+      if (proof === undefined) continue
+      state.suspects.delete(source, suspect.service)
+      const bans = modeOf(state.policy, service) === 'enforce' ? state.enforced : state.watched
+      bans.punish([{ ...suspect, proof }])
+    }
+  }
+}
+
+/** `undefined`: `source` must not be banned. */
+function proofOf(
+  { policy, proofs }: Pick<PromotionState, 'policy' | 'proofs'>,
+  source: Prefix,
+  service: Service,
+): Proof | undefined {
+  const { proof, proofWindowMs } = policy.ban
+  if (proof === 'none') return 'none'
+  return proofs.count(source) >= handshakesNeeded(service, proofWindowMs) ? 'handshake' : undefined
 }

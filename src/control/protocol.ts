@@ -90,8 +90,21 @@ export interface StatusReport {
   /** `null`: nothing is remembered over a restart. */
   readonly store: { readonly path: string; readonly problem: string | null } | null
   readonly allowed: number
+  readonly sessions: SessionsStatus
   readonly tracked: number
   readonly metrics: string | null
+}
+
+export interface SessionsStatus {
+  /** As of the last look, a second ago at most. */
+  readonly open: number
+  /** Since the start: connections whose clients proved their addresses, and those of them that are over. */
+  readonly seen: number
+  readonly closed: number
+  /** Sources that count as proven now, or did a moment ago. */
+  readonly provenSources: number
+  /** Why none can be seen. */
+  readonly problem: string | null
 }
 
 export interface QueueStatus {

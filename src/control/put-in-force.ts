@@ -5,6 +5,7 @@ import { policyEntries } from './never-ban.ts'
 import { compiledFor } from './panic.ts'
 import { liftShadowed } from './shadowed.ts'
 import type { DaemonState } from './state.ts'
+import { tcpPorts } from './watch-sessions.ts'
 
 /**
  * Replaces the policy of a running daemon. The firewall comes first: it is what may fail. Then come the path
@@ -23,6 +24,8 @@ export async function putInForce(state: DaemonState, policy: Policy): Promise<nu
   }
   state.policy = policy
   await state.threads.swap(compiledFor(state))
+  state.proofs.windowMs = policy.ban.proofWindowMs
+  state.sessions.ports = tcpPorts(policy)
   for (const bans of [state.enforced, state.watched]) {
     bans.policy = policy.ban
     bans.ledger.keepScopes([ALL_PORTS, ...policy.services.map(({ name }) => name)])

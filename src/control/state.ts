@@ -8,8 +8,12 @@ import type { Holds } from './holds.ts'
 import type { Log } from './log.ts'
 import type { PanicMark } from './panic-marker.ts'
 import type { PathThreads } from './path-threads.ts'
+import type { Proofs } from './proofs.ts'
 import type { Serial } from './serial.ts'
+import type { SessionCounts } from './session-counts.ts'
+import type { SessionWatch } from './session-watch.ts'
 import type { Store } from './store.ts'
+import type { Suspects } from './suspects.ts'
 
 /** Everything that a running daemon knows. The functions beside this file work on it. */
 export interface DaemonState {
@@ -29,6 +33,10 @@ export interface DaemonState {
   readonly holds: Holds
   /** What is remembered over a restart; `undefined`: nothing. */
   readonly store: Store | undefined
+  readonly proofs: Proofs
+  readonly suspects: Suspects
+  readonly sessions: SessionWatch
+  readonly sessionCounts: SessionCounts
   /** All that writes chains or allow sets goes through here. */
   readonly serial: Serial
   readonly panic: PanicState

@@ -9,7 +9,7 @@ import { ALL_PORTS } from './escalation.ts'
 import { httpOrigin } from './http.ts'
 import { panicRow } from './panic.ts'
 import { sumOver } from './path-totals.ts'
-import type { QueueStatus, ServiceStatus, StatusReport } from './protocol.ts'
+import type { QueueStatus, ServiceStatus, SessionsStatus, StatusReport } from './protocol.ts'
 import { type DaemonState, modeOf } from './state.ts'
 import { trialRow } from './trial.ts'
 
@@ -40,6 +40,7 @@ export function statusReport(state: DaemonState): StatusReport {
     lastReload: last === undefined ? null : { ...last, at: last.at.toISOString() },
     store:
       state.store === undefined ? null : { path: state.store.path, problem: state.store.problem ?? null },
+    sessions: sessionsOf(state),
     allowed: state.allow.entries(...ALLOW_ORIGINS).length,
     tracked: sumOver(threads, (counters) => counters.sources)[0]!,
     metrics: policy.metrics === undefined ? null : `${httpOrigin(policy.metrics)}/metrics`,
@@ -79,6 +80,17 @@ function services(state: DaemonState): ServiceStatus[] {
       holds: holdsOf(state, service),
     }
   })
+}
+
+function sessionsOf({ policy, sessions, sessionCounts, proofs }: DaemonState): SessionsStatus {
+  const names = policy.services.map(({ name }) => name)
+  return {
+    open: sessions.tracker.open,
+    seen: names.reduce((sum, name) => sum + sessionCounts.assured(name), 0),
+    closed: names.reduce((sum, name) => sum + sessionCounts.closed(name), 0),
+    provenSources: proofs.size,
+    problem: sessions.problem ?? null,
+  }
 }
 
 function holdsOf({ policy, holds }: DaemonState, service: Service): number {

@@ -10,6 +10,7 @@ const EXTENSIONS = [
   { kind: 'match', name: 'conntrack', option: 'CONFIG_NETFILTER_XT_MATCH_CONNTRACK' },
   { kind: 'match', name: 'statistic', option: 'CONFIG_NETFILTER_XT_MATCH_STATISTIC' },
   { kind: 'match', name: 'bpf', option: 'CONFIG_NETFILTER_XT_MATCH_BPF' },
+  { kind: 'target', name: 'CT', option: 'CONFIG_NETFILTER_XT_TARGET_CT' },
   { kind: 'target', name: 'NFQUEUE', option: 'CONFIG_NETFILTER_XT_TARGET_NFQUEUE' },
 ] as const
 

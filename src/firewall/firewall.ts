@@ -1,6 +1,6 @@
 import type { Policy } from '../config/policy.ts'
-import type { Prefix } from '../net/prefix.ts'
-import { formatPrefix } from '../net/prefix.ts'
+import { EXIT, Failure } from '../failure.ts'
+import { type Family, formatPrefix, type Prefix } from '../net/prefix.ts'
 import { describeFirewall } from './describe.ts'
 import { findIptables, findIptablesInUse, type Iptables, readLive, replaceRules } from './iptables.ts'
 import { allowSetName, chainsOf } from './names.ts'
@@ -8,6 +8,7 @@ import { RuleCounters } from './rule-counters.ts'
 import { type FamilyRules, firewallRules } from './rules.ts'
 import { discardSets, ensureSets, ownSets, setAllowedSources, setSizes } from './sets.ts'
 import { shardConstant } from './shard.ts'
+import { switchBack, switchOn, switchProblems } from './sysctls.ts'
 import { damage, type LiveFamily, rulesOf } from './tables.ts'
 import { removeRules, takeDown } from './take-down.ts'
 
@@ -32,6 +33,11 @@ export interface Repair {
   readonly recreatedSets: readonly string[]
 }
 
+/** How a kernel without an extension refuses rules, as far as the tools let one tell. */
+const RETRIED: readonly number[] = [EXIT.unavailable, EXIT.osError]
+
+const OTHERS_TRACK = 'rules of others in the table raw use the target CT, and ours would come before them'
+
 /** One family of the host, with the rules that its iptables-save is expected to show. */
 interface Place {
   readonly tool: Iptables
@@ -49,6 +55,9 @@ export class Firewall {
   #places: readonly Place[] | undefined
   #isSuspended = false
   readonly #counters = new RuleCounters()
+  /** Families whose chains are without the rules for events, and why. */
+  readonly #unmarked = new Map<Family, string>()
+  #switchNotes: readonly string[] = []
   readonly #shardConstant = shardConstant()
   #last: Promise<unknown> = Promise.resolve()
 
@@ -123,8 +132,9 @@ export class Firewall {
       const tools = (await this.#expectedPlaces()).map(({ tool }) => tool)
       const recreatedSets = ensureSets(tools.flatMap(({ family }) => ownSets(this.#policy, family)))
       for (const { family } of tools) setAllowedSources(family, this.#allowed)
+      this.#switchNotes = switchOn()
       for (const tool of damaged) {
-        this.#counters.retire(tool.family, await replaceRules(tool, this.#rules(this.#policy, tool)))
+        this.#counters.retire(tool.family, await this.#write(this.#policy, tool))
       }
       return { problems, recreatedSets }
     })
@@ -140,16 +150,27 @@ export class Firewall {
         )
   }
 
+  /** What this host does not give, and what that means, in words. Empty before `up`. */
+  notes(): string[] {
+    const why = [...new Set(this.#unmarked.values())]
+    return [
+      ...why.map((each) => `conntrack tells more than is needed of new connections: ${each}`),
+      ...this.#switchNotes,
+    ]
+  }
+
   async #install(policy: Policy): Promise<void> {
     const tools = await findIptables(policy.firewall.backend)
     const sets = tools.flatMap(({ family }) => ownSets(policy, family))
     const created = ensureSets(sets)
+    // Before the rules: a CT rule written while the kernel makes no events for anybody asks for none.
+    switchOn()
     const replaced: { tool: Iptables; live: LiveFamily }[] = []
     let places: Place[]
     try {
       for (const { family } of tools) setAllowedSources(family, this.#allowed)
       for (const tool of tools) {
-        replaced.push({ tool, live: await replaceRules(tool, this.#rules(policy, tool)) })
+        replaced.push({ tool, live: await this.#write(policy, tool) })
       }
       places = await Promise.all(tools.map((tool) => asPrinted(tool, this.#rules(policy, tool))))
       await removeRules(
@@ -159,6 +180,7 @@ export class Firewall {
       // The first failure is the one to tell; what cannot be undone, `down` removes.
       await Promise.allSettled(replaced.map(({ tool, live }) => replaceRules(tool, rulesOf(live))))
       discardSets(created)
+      if (this.#places === undefined) switchBack()
       throw error
     }
     // Counts from before the first `up` are those of an earlier process.
@@ -167,6 +189,8 @@ export class Firewall {
     }
     this.#policy = policy
     this.#places = places
+    // Again: the rules may have brought conntrack into the kernel.
+    this.#switchNotes = switchOn()
     const used = new Set(sets.map(({ name }) => name))
     discardSets([...setSizes().keys()].filter((name) => !used.has(name)))
   }
@@ -178,12 +202,21 @@ export class Firewall {
     for (const { tool, expected } of await this.#expectedPlaces()) {
       const live = await readLive(tool)
       this.#counters.observe(tool.family, live)
-      const broken = damage(live, expected)
+      const broken = this.#damage(tool, live, expected)
       if (broken.length > 0) damaged.push(tool)
       problems.push(...broken.map((problem) => `IPv${tool.family}: ${problem}`))
       problems.push(...this.#setProblems(tool, sizes))
     }
+    problems.push(...switchProblems())
     return { problems, damaged, sizes }
+  }
+
+  #damage({ family }: Iptables, live: LiveFamily, expected: FamilyRules): string[] {
+    const broken = damage(live, expected)
+    // Another process than the one that wrote the rules cannot know whether the kernel took those for events.
+    if (this.#places !== undefined || broken.length === 0) return broken
+    const unmarked = firewallRules(this.#policy, family, this.#shardConstant, { marksEvents: false })
+    return damage(live, unmarked).length === 0 ? [] : broken
   }
 
   #setProblems({ family }: Iptables, sizes: ReadonlyMap<string, number>): string[] {
@@ -205,7 +238,24 @@ export class Firewall {
   }
 
   #rules(policy: Policy, { family }: Iptables): FamilyRules {
-    return firewallRules(policy, family, this.#shardConstant)
+    return firewallRules(policy, family, this.#shardConstant, { marksEvents: !this.#unmarked.has(family) })
+  }
+
+  /** Without the rules that need xt_CT where the kernel has none: they spare it work, no more. */
+  async #write(policy: Policy, tool: Iptables): Promise<LiveFamily> {
+    const live = await readLive(tool)
+    if (live.raw.hasForeignTracking) this.#unmarked.set(tool.family, OTHERS_TRACK)
+    else this.#unmarked.delete(tool.family)
+    try {
+      return await replaceRules(tool, this.#rules(policy, tool))
+    } catch (error) {
+      const mayLackIt = error instanceof Failure && RETRIED.includes(error.status)
+      if (!mayLackIt || this.#unmarked.has(tool.family)) throw error
+      this.#unmarked.set(tool.family, (error as Error).message)
+      return replaceRules(tool, this.#rules(policy, tool)).catch(() => {
+        throw error
+      })
+    }
   }
 
   #exclusive<T>(operation: () => Promise<T>): Promise<T> {

@@ -16,11 +16,25 @@ const MULTIPORT_SLOTS = 15
 /**
  * The rules for `policy` in one family. Bans come in `raw`, before the kernel spends conntrack on them;
  * NFQUEUE comes in `mangle`, so that an accepted packet still meets every rule of `nat` and `filter`.
+ *
+ * @param options `marksEvents`: false for kernels without the CT target.
  */
-export function firewallRules(policy: Policy, family: Family, shardConstant: number): FamilyRules {
+export function firewallRules(
+  policy: Policy,
+  family: Family,
+  shardConstant: number,
+  { marksEvents = true } = {},
+): FamilyRules {
   const allowed = `-m set --match-set ${allowSetName(family)} src -j RETURN`
+  const events = marksEvents ? eventRules(policy) : []
   return {
-    raw: [...untracked(policy, 'dports'), allowed, ...banRules(policy, family), ...holdRules(policy, family)],
+    raw: [
+      ...untracked(policy, 'dports'),
+      allowed,
+      ...banRules(policy, family),
+      ...holdRules(policy, family),
+      ...events,
+    ],
     rawOutput: untracked(policy, 'sports'),
     mangle: [allowed, ...queueRules(policy, family, shardConstant)],
     mangleOutput: [],
@@ -64,6 +78,16 @@ function untracked(policy: Policy, side: 'dports' | 'sports'): string[] {
   return chunks(dnsPorts(policy)).map(
     (chunk) => `-p udp -m multiport --${side} ${chunk.join(',')} -j CT --notrack`,
   )
+}
+
+/**
+ * Of connections to our services, conntrack tells when one is assured and when it is forgotten, and nothing
+ * else: half-open ones, of which a flood has many, cost no event.
+ */
+function eventRules(policy: Policy): string[] {
+  return portMatches(policy.services.flatMap((service) => service.ports))
+    .filter(({ protocol }) => protocol === 'tcp')
+    .map(({ match }) => `${match.replace('-p tcp', SYN)} -j CT --ctevents destroy,assured`)
 }
 
 function queueRules(policy: Policy, family: Family, shardConstant: number): string[] {

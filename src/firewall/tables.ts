@@ -9,6 +9,8 @@ interface LiveChain {
   readonly jumps: readonly string[]
   /** Whether the jump is the first rule of the built-in chain that it belongs to. */
   readonly jumpIsFirst: boolean
+  /** Whether rules of others say how conntrack is to treat packets: those of ours would come before them. */
+  readonly hasForeignTracking: boolean
 }
 
 interface LiveRule {
@@ -19,7 +21,12 @@ interface LiveRule {
 
 export type LiveFamily = Readonly<Record<Chain, LiveChain>>
 
-const ABSENT: LiveChain = { rules: undefined, jumps: [], jumpIsFirst: false }
+const ABSENT: LiveChain = {
+  rules: undefined,
+  jumps: [],
+  jumpIsFirst: false,
+  hasForeignTracking: false,
+}
 
 /** A host that has nothing of ours yet. */
 export const NOTHING_LIVE: LiveFamily = {
@@ -41,6 +48,10 @@ function parseTable(table: Table, output: string): Partial<LiveFamily> {
     const [, packets, chain, text] = /^\[(\d+):\d+\] -A (\S+) ?(.*)$/.exec(line) ?? []
     return chain === undefined || text === undefined ? [] : [{ chain, text, packets: Number(packets) }]
   })
+  const ours = chainsOf().map((each) => CHAINS[each].name)
+  const hasForeignTracking = rules.some(
+    ({ chain, text }) => ![...ours, 'OUTPUT'].includes(chain) && / -j (CT|NOTRACK)( |$)/.test(` ${text}`),
+  )
   const live = (each: Chain): LiveChain => {
     const { name: own, hook } = CHAINS[each]
     const leadsToUs = new RegExp(` -[jg] ${own}$`)
@@ -52,6 +63,7 @@ function parseTable(table: Table, output: string): Partial<LiveFamily> {
         .filter(({ chain, text }) => chain !== own && leadsToUs.test(` ${text}`))
         .map(({ chain, text }) => `${chain} ${text}`),
       jumpIsFirst: rules.find(({ chain }) => chain === hook)?.text === `-j ${own}`,
+      hasForeignTracking,
     }
   }
   return Object.fromEntries(chainsOf(table).map((chain) => [chain, live(chain)]))

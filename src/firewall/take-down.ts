@@ -2,11 +2,12 @@ import { EXIT, Failure } from '../failure.ts'
 import { findIptablesInUse, type Iptables, readLive, replaceRules } from './iptables.ts'
 import { CHAINS, chainsOf, isBanSet } from './names.ts'
 import { destroySets, setSizes } from './sets.ts'
+import { switchBack } from './sysctls.ts'
 import type { LiveFamily } from './tables.ts'
 
 /**
  * Removes every chain, jump and set of sluice from this host, whichever policy, process or back end put
- * them there, and nothing else. Where there is nothing, nothing is done.
+ * them there, puts back what it changed of conntrack, and nothing else. Where there is nothing, nothing is done.
  *
  * @param options `keepBans` leaves the ban sets that hold something, with their entries, to their timeouts.
  * @returns what was removed, in words.
@@ -16,8 +17,9 @@ export async function takeDown({ keepBans }: { keepBans: boolean }): Promise<str
   const removed = await removeRules(await findIptablesInUse())
   const isKept = ([name, entries]: [string, number]) => keepBans && isBanSet(name) && entries > 0
   const sets = [...setSizes()].filter((set) => !isKept(set)).map(([name]) => name)
+  const back = switchBack()
   destroySets(sets)
-  return [...removed, ...sets.map((name) => `set ${name}`)]
+  return [...removed, ...sets.map((name) => `set ${name}`), ...back]
 }
 
 /** Removes our chains and jumps from the tables of `tools`. @returns what was removed, in words. */

@@ -22,6 +22,9 @@ export interface Addon {
   ipsetHeaders(): number | { name: string; entries: number }[]
   /** Deletes flows by original source: how many, or a negative errno. */
   conntrackDelete(records: Uint8Array): number
+  /** Assured TCP flows to the ports of a bit set (native/flow.h), or an errno. */
+  assuredFlows(ports: Uint8Array): number | Uint8Array
+  readonly FlowEvents: new () => NativeFlowEvents
   /** One datagram to a Unix socket; a leading `@` means the abstract name space. Returns an errno. */
   notify(path: string, state: string): number
 }
@@ -34,6 +37,16 @@ export interface NativeQueue {
   /** Opens the sockets for answers, whose packets carry a firewall mark. */
   openReplies(mark: number): number
   start(onBatch: (count: number) => void): number
+  close(): void
+}
+
+export interface NativeFlowEvents {
+  /** `FLOW_EVENT_COUNTERS` as doubles, then the flows of the batch. */
+  readonly slab: ArrayBuffer
+  open(socketBufferBytes: number): number
+  /** Takes an array of `struct sock_filter`. */
+  setFilter(program: Uint8Array): number
+  start(onFlows: (count: number) => void): number
   close(): void
 }
 

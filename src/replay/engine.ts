@@ -5,8 +5,10 @@ import { Bans } from '../control/bans.ts'
 import { ALL_PORTS } from '../control/escalation.ts'
 import { MemoryBanSets } from '../control/memory-ban-sets.ts'
 import { estimateTries, judgeSession, type Outcome as SessionOutcome } from '../control/outcome.ts'
-import { judgePromotions, type PromotionState } from '../control/promotions.ts'
+import { judgePromotions, judgeProven, type PromotionState } from '../control/promotions.ts'
+import { Proofs } from '../control/proofs.ts'
 import type { Session } from '../control/session.ts'
+import { Suspects } from '../control/suspects.ts'
 import { banSetName } from '../firewall/names.ts'
 import { type Family, parsePrefix, widen } from '../net/prefix.ts'
 import { PrefixTable } from '../net/prefix-table.ts'
@@ -127,7 +129,22 @@ export class Engine {
   }
 
   /** Takes note that the client of a connection has shown that its address is its own. */
-  assured(_flow: Flow): void {}
+  assured({ address, lastMs }: Flow): void {
+    const source = address.family === 4 ? address : widen(address, 64)
+    const suspect = this.#promotionState.suspects.of(source)[0]
+    // A ban that was waiting for this is told as earned by the attempt before.
+    this.#nowMs = Math.max(this.#nowMs, lastMs)
+    const slot = this.policy.services.findIndex(({ name }) => name === suspect?.service)
+    if (this.#judgement !== undefined && slot >= 0) {
+      this.#judgement = { ...this.#judgement, service: this.policy.services[slot]!, slot }
+    }
+    judgeProven(this.#promotionState, [source])
+  }
+
+  /** How often somebody offended whose address the capture does not prove. */
+  get unproven(): number {
+    return this.policy.services.reduce((sum, { name }) => sum + this.#promotionState.suspects.count(name), 0)
+  }
 
   /** Judges a session that is over. What a ban has cut off is none. */
   closed({ address, serverPort, startMs, lastMs, toServer, toClient }: Flow, end: Moment): void {
@@ -183,6 +200,8 @@ export class Engine {
       allow,
       log: SILENT,
       threads: { drainPromotions: () => ring.drain() },
+      proofs: new Proofs(this.policy.ban.proofWindowMs, () => this.#nowMs),
+      suspects: new Suspects(() => this.#nowMs),
       enforced: this.#createBans('enforce', this.#banSets),
       watched: this.#createBans('shadow', this.#createSets()),
     }

@@ -5,7 +5,7 @@ import type { ReplayedFile, ReplayFacts } from './replay.ts'
 
 /** What is odd about the captures, in sentences: damage, clocks, and packets that could not be judged. */
 export function notesOf(facts: ReplayFacts): string[] {
-  const { files, traffic, clockSteps } = facts
+  const { files, traffic, clockSteps, unproven } = facts
   const several = files.length > 1
   const notes = files.flatMap((file) => {
     return fileNotes(file).map((note) => (several ? `${nameOf(file)}: ${note}` : note))
@@ -20,6 +20,11 @@ export function notesOf(facts: ReplayFacts): string[] {
   }
   if (traffic.notInbound > 0) {
     notes.push(`${counted(traffic.notInbound, 'attempt')} at ports of services of other hosts, not judged`)
+  }
+  if (unproven > 0) {
+    notes.push(
+      `${counted(unproven, 'offence')} without a ban: these sources complete too few connections in it (ban.proof)`,
+    )
   }
   return notes
 }

@@ -43,6 +43,8 @@ export interface ReplayFacts {
   readonly elapsedMs: number
   /** How often time went back by more than disorder explains, within a file or from one to the next. */
   readonly clockSteps: number
+  /** Offences under the first policy of sources that are not seen to have completed enough handshakes. */
+  readonly unproven: number
 }
 
 /**
@@ -80,5 +82,6 @@ export async function replay({ files, engines, local, onPause, onEnd }: ReplayOp
     lastMs,
     elapsedMs: clock.elapsedMs,
     clockSteps: clock.steps,
+    unproven: engines[0]?.unproven ?? 0,
   }
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <linux/netfilter/ipset/ip_set.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <linux/netlink.h>
 #include <stdlib.h>
@@ -73,6 +74,15 @@ int recvmmsg(int fd, struct mmsghdr* slots, unsigned int count, int flags, struc
   if (fires("recv-eagain")) return fail(EAGAIN);
   int received = real(fd, slots, count, flags, timeout);
   struct nlmsghdr* first = slots[0].msg_hdr.msg_iov->iov_base;
+  if (received > 0 && type_of(first, NFNL_SUBSYS_CTNETLINK) >= 0) {
+    if (fires("event-short")) slots[0].msg_len = first->nlmsg_len = 60;
+    if (fires("event-stub")) slots[0].msg_len = 8;
+    if (fires("event-zero-length")) first->nlmsg_len = 0;
+    if (fires("event-too-long")) first->nlmsg_len = 0xffffffff;
+    if (fires("event-unknown-type")) first->nlmsg_type = 0x7fff;
+    if (fires("event-truncated")) slots[0].msg_hdr.msg_flags |= MSG_TRUNC;
+    if (fires("event-foreign")) ((struct sockaddr_nl*)slots[0].msg_hdr.msg_name)->nl_pid = 4711;
+  }
   if (received <= 0 || type_of(first, NFNL_SUBSYS_QUEUE) != NFQNL_MSG_PACKET) return received;
   if (fires("recv-short")) slots[0].msg_len = 60;
   if (fires("recv-no-id")) slots[0].msg_len = 24;
@@ -119,6 +129,9 @@ ssize_t sendto(int fd, const void* data, size_t length, int flags, const struct 
   }
   /* A subsystem that no kernel has. */
   if (command == NFQNL_MSG_CONFIG && fires("no-nfqueue")) message->nlmsg_type = 126 << 8;
+  if (type_of(message, NFNL_SUBSYS_CTNETLINK) == IPCTNL_MSG_CT_GET && fires("no-conntrack")) {
+    message->nlmsg_type = 126 << 8;
+  }
   if (command == NFQNL_MSG_CONFIG && fires("slow-config")) {
     ssize_t sent = real(fd, data, length, flags, to, size);
     usleep(100000);

@@ -111,7 +111,37 @@ const query6 = Buffer.from([
   ...dns,
 ])
 
+/** IPCTNL_MSG_CT_NEW of an assured TCP flow, with all that is read of it. */
+const assured = message(
+  1 << 8,
+  ...[10, 0, 0, 0],
+  ...attribute(
+    1 | NESTED,
+    ...attribute(
+      1 | NESTED,
+      ...attribute(3, ...new Array(16).fill(1)),
+      ...attribute(4, ...new Array(16).fill(2)),
+    ),
+    ...attribute(2 | NESTED, ...attribute(1, 6), ...attribute(2, 160, 0), ...attribute(3, 0, 22)),
+  ),
+  ...attribute(3, 0, 0, 0, 4),
+  ...attribute(4 | NESTED, ...attribute(1 | NESTED, ...attribute(1, 3))),
+  ...attribute(9 | NESTED, ...attribute(1, 0, 0, 0, 0, 0, 0, 0, 9), ...attribute(2, 0, 0, 0, 0, 0, 0, 9, 0)),
+  ...attribute(10 | NESTED, ...attribute(1, 0, 0, 0, 0, 0, 0, 0, 7), ...attribute(2, 0, 0, 0, 0, 0, 0, 7, 0)),
+  ...attribute(12, 1, 2, 3, 4),
+  ...attribute(
+    20 | NESTED,
+    ...attribute(1, 24, 1, 2, 3, 4, 5, 6, 7),
+    ...attribute(2, 24, 1, 2, 3, 4, 5, 6, 8),
+  ),
+)
+
 test.concurrent.for([
+  {
+    target: 'fuzz-flows',
+    sources: ['flow.cc', 'flow-datagram.cc', 'netlink.cc'],
+    seeds: [assured, flow, Buffer.concat([assured, flow, assured]), assured.subarray(0, 90)],
+  },
   {
     target: 'fuzz-packet',
     sources: ['packet.cc'],

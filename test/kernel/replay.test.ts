@@ -33,7 +33,7 @@ services:
     mode: shadow
     limits: {source: {burst: 2, rate: 1/d}}
     ban: {strikes: 2, within: 10m}
-ban: {allPortsFrom: 1, jitter: 0}
+ban: {allPortsFrom: 1, jitter: 0, proof: none}
 `
 
 const SOURCES = [

@@ -14,7 +14,7 @@ export function service(name: string, port: number, changes: Partial<Service> = 
   }
 }
 
-/** A policy of `services` and otherwise ordinary values. */
+/** A policy of `services` and otherwise ordinary values, but that nobody has to prove his address. */
 export function policy(
   services: readonly Service[],
   { dns, ...changes }: Omit<Partial<Policy>, 'dns'> & { readonly dns?: Partial<DnsPolicy> } = {},
@@ -33,6 +33,8 @@ export function policy(
       allPortsFrom: 3,
       jitter: 0.1,
       maxEntries: 65_536,
+      proof: 'none',
+      proofWindowMs: 600_000,
     },
     dns: {
       reverse: dnsLimits(1_000_000),

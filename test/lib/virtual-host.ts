@@ -48,6 +48,7 @@ export class VirtualHost {
         source: each.source,
         service: this.path.slots.nameOf(each.serviceSlot)!,
         reason: 'strikes',
+        proof: 'none' as const,
       })),
     )
     return answer

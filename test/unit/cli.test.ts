@@ -64,6 +64,7 @@ const STATUS: StatusReport = {
   firewall: { inPlace: true, problems: [], repairs: 2, lastRepair: '2026-01-01T00:00:00.000Z' },
   lastReload: { at: '2026-01-01T00:01:00.000Z', ok: true, message: 'reloaded /etc/sluice/sluice.yaml' },
   store: { path: '/var/lib/sluice/store', problem: null },
+  sessions: { open: 3, seen: 1204, closed: 1201, provenSources: 17, problem: null },
   allowed: 9,
   tracked: 12_345,
   metrics: 'http://127.0.0.1:9713/metrics',

@@ -136,6 +136,7 @@ service dns: 53/udp, DNS queries, shadow
 bans: 10m, 40m, 2h 40m, 10h 40m, 1d 18h 40m, 7d 2h 40m, 21d, and up to 10 % more at random
   offences are remembered for 30d; from number 3 on, all ports are closed
   each set holds 65,536 bans
+  only sources that completed handshakes within 10m are banned; others stay limited
 holds: while more than 5 % of a queue wait, whoever is refused more than 20 times his limit is dropped by the kernel, for a second each time
 dns: answers that nobody asked for are dropped and counted; an alarm from 10 a second on
   queries to the DNS service are tracked like all else

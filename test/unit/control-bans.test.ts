@@ -38,7 +38,14 @@ function setUp(options: { maxEntries?: number; kernelEntries?: number; mode?: 'e
     random: () => 0,
   })
   const offend = (...sources: string[]) =>
-    bans.punish(sources.map((each) => ({ source: parsePrefix(each), service: 'ssh', reason: '5 strikes' })))
+    bans.punish(
+      sources.map((each) => ({
+        source: parsePrefix(each),
+        service: 'ssh',
+        reason: '5 strikes',
+        proof: 'none' as const,
+      })),
+    )
   const inSet = (set: string) =>
     sets
       .list(set)
@@ -89,7 +96,7 @@ describe('bans for offences', () => {
   test('services have their own sets, and their offences add up', () => {
     const { bans, offend } = setUp()
     offend('192.0.2.1')
-    bans.punish([{ source: parsePrefix('192.0.2.1'), service: 'smtp', reason: 'x' }])
+    bans.punish([{ source: parsePrefix('192.0.2.1'), service: 'smtp', reason: 'x', proof: 'none' }])
     expect(bans.ledger.list().map(({ scope, offence }) => [scope, offence])).toEqual([
       ['ssh', 1],
       ['smtp', 2],

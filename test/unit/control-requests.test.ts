@@ -7,8 +7,10 @@ import { MemoryBanSets } from '../../src/control/memory-ban-sets.ts'
 import { policyEntries } from '../../src/control/never-ban.ts'
 import { pathClockMs } from '../../src/control/path-clock.ts'
 import { judgePromotions } from '../../src/control/promotions.ts'
+import { Proofs } from '../../src/control/proofs.ts'
 import { liftShadowed } from '../../src/control/shadowed.ts'
 import type { BanState } from '../../src/control/state.ts'
+import { Suspects } from '../../src/control/suspects.ts'
 import { EXIT } from '../../src/failure.ts'
 import { Firewall } from '../../src/firewall/firewall.ts'
 import { parsePrefix } from '../../src/net/prefix.ts'
@@ -209,7 +211,9 @@ describe('what bans remove forgets', () => {
   test('its offences: the next ban is a first one again', () => {
     const { state } = setUp()
     const offend = () =>
-      state.enforced.punish([{ source: parsePrefix(ATTACKER), service: 'ssh', reason: '5 strikes' }])
+      state.enforced.punish([
+        { source: parsePrefix(ATTACKER), service: 'ssh', reason: '5 strikes', proof: 'none' as const },
+      ])
     offend()
     expect(removeBan(state, { op: 'bans remove', prefix: ATTACKER }).cleared.offences).toBe(1)
     offend()
@@ -286,7 +290,10 @@ describe('promotions of the path', () => {
       detail: 5,
       atMs: 0,
     }))
-    judgePromotions({ ...state, slots, threads: { drainPromotions: () => drained } })
+    const proofs = new Proofs(state.policy.ban.proofWindowMs, state.now)
+    for (const { source } of drained) proofs.add(source)
+    const suspects = new Suspects(state.now)
+    judgePromotions({ ...state, slots, threads: { drainPromotions: () => drained }, proofs, suspects })
   }
 
   test('are banned, in shadow mode only on paper', () => {

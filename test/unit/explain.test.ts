@@ -60,7 +60,9 @@ function setUp() {
   const attempt = (count: number, from: string, port: number) =>
     path.accepted(count, { from, port }, pathClockMs())
   const punish = (address: string, serviceName: string, which: 'enforced' | 'watched' = 'enforced') =>
-    state[which].punish([{ source: parsePrefix(address), service: serviceName, reason: '5 strikes' }])
+    state[which].punish([
+      { source: parsePrefix(address), service: serviceName, reason: '5 strikes', proof: 'none' },
+    ])
   return { state, clock, of, serviceOf, attempt, punish, path }
 }
 

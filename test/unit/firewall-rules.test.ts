@@ -18,7 +18,9 @@ const dns = service('dns', 53, { ports: [tcp(53), udp(53)] })
 
 describe('rules', () => {
   test('bans are per service and protocol, behind the allow set and the bans of all ports', () => {
-    const { raw } = firewallRules(policy([service('ssh', 22), dns], { holds: undefined }), 4, CONSTANT)
+    const { raw } = firewallRules(policy([service('ssh', 22), dns], { holds: undefined }), 4, CONSTANT, {
+      marksEvents: false,
+    })
     expect(raw).toEqual([
       '-m set --match-set sluice-allow-4 src -j RETURN',
       '-m set --match-set sluice-ban-all-4 src -j DROP',
@@ -28,10 +30,23 @@ describe('rules', () => {
     ])
   })
 
-  test('holds come last, take of TCP only the SYNs, and leave a sample', () => {
+  test('connections to services tell when they are assured and destroyed, behind bans and holds', () => {
+    const services = [service('ssh', 22), service('mail', 25, { ports: [tcp(25), tcp(465)] }), dns]
+    const { raw } = firewallRules(policy(services), 6, CONSTANT)
+    const without = firewallRules(policy(services), 6, CONSTANT, { marksEvents: false }).raw
+    expect(raw).toEqual([
+      ...without,
+      '-p tcp -m tcp --tcp-flags SYN,ACK SYN -m multiport --dports 22,25,465,53 -j CT --ctevents destroy,assured',
+    ])
+    const ofUdp = firewallRules(policy([service('dns', 53, { ports: [udp(53)] })]), 4, CONSTANT).raw
+    expect(ofUdp.filter((rule) => rule.includes('CT'))).toEqual([])
+  })
+
+  test('holds come behind bans, take of TCP only the SYNs, and leave a sample', () => {
     const services = [service('ssh', 22), dns]
-    const without = firewallRules(policy(services, { holds: undefined }), 4, CONSTANT).raw
-    const { raw } = firewallRules(policy(services), 4, CONSTANT)
+    const options = { marksEvents: false }
+    const without = firewallRules(policy(services, { holds: undefined }), 4, CONSTANT, options).raw
+    const { raw } = firewallRules(policy(services), 4, CONSTANT, options)
     expect(raw.slice(0, without.length)).toEqual(without)
     const syn = '-p tcp -m tcp --tcp-flags SYN,ACK SYN'
     const sample = '-m statistic --mode nth ! --every 64 --packet 0'
@@ -103,7 +118,8 @@ describe('rules', () => {
       CONSTANT,
     )
     const dports = raw.flatMap((rule) => /--dports (\S+)/.exec(rule)?.[1] ?? [])
-    expect(dports).toEqual(expected)
+    // The bans, and then the events.
+    expect(dports).toEqual([...expected, ...expected])
   })
 
   test('several threads: a queue each, chosen by the source network', () => {

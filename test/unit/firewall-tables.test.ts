@@ -39,6 +39,7 @@ describe('reading iptables-save', () => {
       ],
       jumps: ['PREROUTING -j SLUICE'],
       jumpIsFirst: true,
+      hasForeignTracking: false,
     })
   })
 

@@ -80,8 +80,9 @@ describe.runIf(isThere)('real captures under the shipped policy', () => {
     {
       file: 'ssh-attack-synflood22.pcap',
       source: '10.0.2.15',
-      limited: { service: 'ssh', limit: 'source', attempts: 26, accepted: 20, refused: 5, banned: 1 },
-      bans: [{ scope: 'ssh', offence: 1, dropped: 1 }],
+      // Forged SYNs never become connections: limited, never banned.
+      limited: { service: 'ssh', limit: 'source', attempts: 26, accepted: 20, refused: 6, banned: 0 },
+      bans: [],
     },
     {
       // UDP: limited, never banned.
@@ -113,12 +114,16 @@ describe.runIf(isThere)('real captures under the shipped policy', () => {
   })
 
   test('three attackers at once: each is judged as if it were alone', async () => {
+    // Of these connections the captures have the SYN, FIN and RST packets only: nothing that proves an address.
+    const unproven = { ...SHIPPED, ban: { ...SHIPPED.ban, proof: 'none' as const } }
     const bans = async (file: string) =>
-      (await open(file)).summary.policy.banned.map(({ source, offence, dropped }) => ({
-        source,
-        offence,
-        dropped,
-      }))
+      (await replayFiles([DIRECTORY + file], unproven)).summary.policy.banned.map(
+        ({ source, offence, dropped }) => ({
+          source,
+          offence,
+          dropped,
+        }),
+      )
     const together = await bans('drv-ssh-3src-control.pcap')
     const alone = await Promise.all(
       ['hydra-t1', 'hydra-t8', 'ncrack-sneaky'].map((name) => bans(`ssh-attack-${name}.pcapng`)),

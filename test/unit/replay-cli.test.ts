@@ -15,6 +15,7 @@ services:
     limits: {source: {burst: 3, rate: 1/h}}
     ban: {strikes: 2, within: 10m}
   smtp: {ports: [25], limits: {source: {burst: 10, rate: 1/h}}}
+ban: {proof: none}
 `
 const scratch = new Scratch()
 const files = {

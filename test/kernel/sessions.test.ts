@@ -1,0 +1,279 @@
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Family } from '../../src/net/prefix.ts'
+import { buildFaultLibrary } from '../lib/addon-builds.ts'
+import { eventually } from '../lib/eventually.ts'
+import type { Host } from '../lib/lab.ts'
+import { type Sent, writeCapture } from '../lib/replay.ts'
+import { type Addresses, ATTACKER, HONEST, Scene, SERVER } from '../lib/scene.ts'
+import { Scratch } from '../lib/scratch.ts'
+import { PROGRAM, Sluice } from '../lib/sluice.ts'
+import { connections } from '../lib/tcp.ts'
+
+const TALKER = new URL('../lib/talker.mjs', import.meta.url).pathname
+const SEND = new URL('../lib/send-capture.py', import.meta.url).pathname
+const SPOOF = new URL('../lib/spoof-handshake.py', import.meta.url).pathname
+
+/** Logs in every now and then. */
+const ADMINISTRATOR: Addresses = { 4: '198.51.100.77', 6: '2001:db8:ad::7' }
+/** One on the same networks as the honest user, who is not there to answer for himself. */
+const ABSENT: Addresses = { 4: '198.51.100.99', 6: '2001:db8:ab5e::7' }
+const RESOLVER: Addresses = { 4: '198.51.100.53', 6: '2001:db8:d45::53' }
+
+const FAMILIES = [4, 6] as const
+const BURST = 10
+const BYTES = 3000
+
+const POLICY = `
+services:
+  ssh:
+    ports: [22, 2222]
+    limits: {source: {burst: ${BURST}, rate: 2/min}}
+    ban: {strikes: 3, within: 10m}
+  dns:
+    ports: [53/udp, 53/tcp]
+    limits: {source: {burst: 5, rate: 1/min}}
+    ban: {strikes: 3, within: 10m}
+log: {level: debug}
+`
+
+const SYSCTLS = ['acct', 'timestamp', 'events'].map((name) => `net.netfilter.nf_conntrack_${name}`)
+const sysctls = (host: Host) =>
+  host
+    .run('sysctl', '-n', ...SYSCTLS)
+    .trim()
+    .split('\n')
+
+async function serve(host: Host, port: number): Promise<void> {
+  const server = host.spawn(process.execPath, [TALKER, 'serve', `${port}`, `${BYTES}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  await once(server.stdout!, 'data')
+}
+
+/** Opens connections that stay for `stayMs`. Resolves when they are open, to what resolves when they are closed. */
+async function talk(host: Host, from: string, to: string, port = 22, stayMs = 1500, count = 1) {
+  const args = [TALKER, 'talk', to, port, from, BYTES, stayMs, count].map(String)
+  const client = host.spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const lines = createInterface({ input: client.stdout! })
+  const [open, closed] = [once(lines, 'line'), once(lines, 'close')]
+  await open
+  return { closed }
+}
+
+describe.each(['nft', 'legacy'])('sessions, with iptables-%s', (backend) => {
+  const scratch = new Scratch()
+  let scene: Scene
+  let sluice: Sluice
+  let before: string[]
+
+  /** Sends SYNs or queries in somebody else's name. */
+  async function forge(packets: readonly Partial<Sent>[], from: string): Promise<void> {
+    const to = from.includes(':') ? SERVER[6] : SERVER[4]
+    const sent = packets.map((fields, i) => {
+      return { port: 22, from, to, sourcePort: 20_000 + i, ...fields, atMs: i * 2, sequence: i * 7 + 1 }
+    })
+    const file = writeCapture(scratch.path('forged.pcap'), sent)
+    const mac = scene.server.run('cat', '/sys/class/net/eth0/address').trim()
+    const { status, stderr } = await scene.client.attempt('python3', SEND, file, 'eth0', mac)
+    if (status !== 0) throw new Error(stderr)
+  }
+
+  const sessions = async () => (await sluice.status()).sessions
+  const messages = () => sluice.metric('sluice_conntrack_events_total{event="messages"}')
+  const of = (what: string, service = 'ssh') => sluice.metric(`sluice_${what}_total{service="${service}"}`)
+  const banned = async () => (await sluice.ask({ op: 'bans list' })).map(({ prefix }) => prefix)
+
+  beforeAll(async () => {
+    scene = new Scene()
+    const { server, client } = scene
+    client.addAddress(`${ADMINISTRATOR[4]}/32`, `${ADMINISTRATOR[6]}/128`)
+    for (const { 4: v4, 6: v6 } of [ABSENT, RESOLVER]) {
+      server.run('ip', 'route', 'replace', `${v4}/32`, 'dev', 'eth0')
+      server.run('ip', 'route', 'replace', `${v6}/128`, 'dev', 'eth0')
+    }
+    server.run('ip', 'route', 'add', 'default', 'via', client.ipv4)
+    for (const tool of [`iptables-${backend}`, `ip6tables-${backend}`]) {
+      server.run(
+        tool,
+        '-t',
+        'nat',
+        '-A',
+        'PREROUTING',
+        '-p',
+        'tcp',
+        '--dport',
+        '2222',
+        '-j',
+        'REDIRECT',
+        '--to-ports',
+        '22',
+      )
+    }
+    await serve(server, 22)
+    before = sysctls(server)
+    sluice = await Sluice.start(server, `${POLICY}\nfirewall: {backend: ${backend}}\n`)
+  })
+
+  afterAll(() => {
+    scene.close()
+    scratch.close()
+  })
+
+  test('conntrack counts and takes times while sluice runs', () => {
+    expect(before).toEqual(['0', '0', '2'])
+    expect(sysctls(scene.server)).toEqual(['1', '1', '1'])
+  })
+
+  test.each(FAMILIES)('half-open connections cost no event and prove nothing (IPv%d)', async (family) => {
+    const [heard, assured] = [await messages(), await of('sessions_assured')]
+    await forge(new Array(32).fill({ port: 2222 }), ABSENT[family])
+    await eventually(
+      'the looks have been',
+      async () => (await sluice.metric('sluice_conntrack_looks_total')) > 3,
+    )
+    expect([await messages(), await of('sessions_assured')]).toEqual([heard, assured])
+  })
+
+  test.each([
+    { family: 4, port: 22, what: 'to the port itself' },
+    { family: 6, port: 22, what: 'to the port itself' },
+    { family: 4, port: 2222, what: 'through DNAT' },
+    { family: 6, port: 2222, what: 'through DNAT' },
+  ] as const)(
+    'a connection is seen, and its volume when it is closed: IPv$family $what',
+    async ({ family, port }) => {
+      const { seen, closed } = await sessions()
+      const told = sluice.output.length
+      const session = await talk(scene.client, HONEST[family], SERVER[family], port)
+      await eventually('it is seen', async () => (await sessions()).seen === seen + 1)
+      await session.closed
+      await eventually('it is closed', async () => (await sessions()).closed === closed + 1)
+      expect((await sessions()).open).toBe(0)
+      const said = sluice.output.slice(told)
+      const [, address, seconds, ...volumes] =
+        /session of (\S+) at ssh: ([\d.]+)s, (\d+) packets and (\d+) bytes to us, (\d+) and (\d+) to it/.exec(
+          said,
+        ) ?? []
+      expect(address).toBe(HONEST[family])
+      expect(Number(seconds)).toBeGreaterThan(1.4)
+      // What conntrack itself shows of it, by the official tool.
+      const listed = scene.server.run('conntrack', '-L', '-f', `ipv${family}`, '-s', HONEST[family])
+      const flows = listed
+        .split('\n')
+        .filter((line) => line.includes(`dport=${port} packets`) || line.includes(`dport=${port} `))
+      const counters = flows.map((line) => [...line.matchAll(/(?:packets|bytes)=(\d+)/g)].map(([, n]) => n))
+      expect(counters).toContainEqual(volumes)
+      expect(Number(volumes[1])).toBeGreaterThan(BYTES)
+      expect(Number(volumes[3])).toBeGreaterThan(BYTES)
+    },
+  )
+
+  test('a session is known within two seconds of its close', async () => {
+    const { closed } = await sessions()
+    const session = await talk(scene.client, HONEST[4], SERVER[4], 22, 300)
+    await session.closed
+    const atMs = Date.now()
+    await eventually('it is closed', async () => (await sessions()).closed === closed + 1)
+    // A second for the look, and the rest for a machine that runs other tests.
+    expect(Date.now() - atMs).toBeLessThan(6000)
+  })
+
+  test.each(FAMILIES)('forged SYNs in the name of the administrator ban nobody (IPv%d)', async (family) => {
+    // He is logged in, and was a moment ago; the flood uses up his limit.
+    const session = await talk(scene.client, ADMINISTRATOR[family], SERVER[family], 22, 3000, 2)
+    const unproven = await of('unproven_promotions')
+    await forge(new Array(60).fill({}), ADMINISTRATOR[family])
+    await eventually('he is an offender', async () => (await of('unproven_promotions')) > unproven)
+    await session.closed
+    expect(await banned()).toEqual([])
+  })
+
+  test('nor do they in the name of the gateway, of a resolver, or of somebody who is not there', async () => {
+    const query = { port: 53, protocol: 'udp', payload: new Uint8Array(30) } as const
+    for (const from of [scene.client.ipv4, ABSENT[4], ABSENT[6], RESOLVER[4], RESOLVER[6]]) {
+      await forge(new Array(60).fill({}), from)
+      await forge(new Array(40).fill(query), from)
+    }
+    const refused = async () => (await sluice.status()).services.map((each) => each.refused)
+    await eventually('floods are refused', async () => (await refused()).every((count) => count > 60))
+    expect(await banned()).toEqual([])
+  })
+
+  test('a forged acknowledgement that conntrack takes for one, and the server does not, proves nothing', async () => {
+    const proven = (await sluice.status()).sessions.provenSources
+    const assured = await of('sessions_assured')
+    const mac = scene.server.run('cat', '/sys/class/net/eth0/address').trim()
+    const forged = '198.51.100.123'
+    // The SYN-ACK reaches us: a real attacker would have to guess what is in it.
+    const ours = scene.client.run('cat', '/sys/class/net/eth0/address').trim()
+    scene.server.run('ip', 'neigh', 'replace', forged, 'lladdr', ours, 'dev', 'eth0')
+    const { stdout, stderr } = await scene.client.attempt(
+      'python3',
+      SPOOF,
+      SERVER[4],
+      '22',
+      forged,
+      'eth0',
+      mac,
+    )
+    expect({ stdout, stderr }).toEqual({ stdout: '1\n', stderr: '' })
+    expect(scene.server.run('conntrack', '-L', '-s', forged)).toContain('[ASSURED]')
+    const looks = await sluice.metric('sluice_conntrack_looks_total')
+    await eventually(
+      'it was looked at',
+      async () => (await sluice.metric('sluice_conntrack_looks_total')) > looks + 1,
+    )
+    expect(await of('sessions_assured')).toBe(assured)
+    expect((await sluice.status()).sessions.provenSources).toBe(proven)
+  })
+
+  test.each(FAMILIES)('a real attacker is banned, for his handshakes (IPv%d)', async (family: Family) => {
+    const client = { to: SERVER[family], port: 22, from: ATTACKER[family], timeoutMs: 800 }
+    expect(await connections(scene.client, { ...client, count: BURST + 5 })).toBe(BURST)
+    await eventually('he is banned', async () => (await banned()).length > 0)
+    const bans = await sluice.ask({ op: 'bans list' })
+    expect(bans).toMatchObject([{ scope: 'ssh', proof: 'handshake' }])
+    await sluice.ask({ op: 'bans remove', prefix: bans[0]!.prefix })
+  })
+
+  test('when sluice ends, conntrack is as it was; and after kill -9 too, once the firewall is down', async () => {
+    await sluice.stop()
+    expect(sysctls(scene.server)).toEqual(before)
+    scene.server.run('sysctl', '-qw', `${SYSCTLS[1]}=1`)
+    const killed = await Sluice.start(scene.server, `${POLICY}\nfirewall: {backend: ${backend}}\n`)
+    await killed.stop('SIGKILL')
+    expect(sysctls(scene.server)).toEqual(['1', '1', '1'])
+    scene.server.run(process.execPath, PROGRAM, 'firewall', 'down')
+    expect(sysctls(scene.server)).toEqual(['0', '1', '2'])
+    expect(scene.server.run('ipset', 'list', '-n')).not.toContain('sluice-was')
+  })
+})
+
+test.each([
+  { proof: 'handshake', says: 'NOBODY IS BANNED', bans: 0 },
+  { proof: 'none', says: 'bans go by strikes alone', bans: 1 },
+])('without conntrack, proof: $proof means: $says', async ({ proof, says, bans }) => {
+  const scene = new Scene()
+  try {
+    await serve(scene.server, 22)
+    const env = { LD_PRELOAD: buildFaultLibrary(), FAULT: 'no-conntrack:1000000' }
+    const sluice = await Sluice.start(scene.server, `${POLICY}\nban: {proof: ${proof}}\n`, { env })
+    await eventually('it is said', () => sluice.output.includes(says))
+    const client = { to: SERVER[4], port: 22, from: ATTACKER[4], timeoutMs: 800 }
+    expect(await connections(scene.client, { ...client, count: BURST + 5 })).toBe(BURST)
+    const strikes = 'sluice_promotions_total{service="ssh"}'
+    await eventually('he is an offender', async () => (await sluice.metric(strikes)) === 1)
+    await eventually('it is judged', async () => {
+      const given = (await sluice.ask({ op: 'bans list' })).length
+      const unproven = await sluice.metric('sluice_unproven_promotions_total{service="ssh"}')
+      return given === bans && unproven === 1 - bans
+    })
+    expect((await sluice.status()).sessions.problem).toContain('cannot list connections')
+    expect(await sluice.metric('sluice_conntrack_look_failures_total')).toBeGreaterThan(0)
+    await sluice.stop()
+  } finally {
+    scene.close()
+  }
+})

@@ -1,0 +1,179 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import { SessionTracker } from '../../src/control/session-tracker.ts'
+import { TCP_STATE } from '../../src/kernel/flows.ts'
+import { formatPrefix } from '../../src/net/prefix.ts'
+import { type FlowFields, flows } from '../lib/flow-records.ts'
+
+const FIN_WAIT = 4
+const { lastAck, timeWait, close } = TCP_STATE
+const IPV4 = '203.0.113.7'
+const IPV6 = '2001:db8:7:7::1'
+const UNIX = 1_800_000_000_000
+
+let nowMs: number
+let tracker: SessionTracker
+
+beforeEach(() => {
+  nowMs = 0
+  tracker = create()
+  // What was there before.
+  tracker.look(flows())
+})
+
+function create(max = 100): SessionTracker {
+  return new SessionTracker({
+    max,
+    serviceAt: (port) => new Map([[22, 'ssh']]).get(port),
+    isOwn: (address) => formatPrefix(address) === '192.0.2.1',
+    now: () => nowMs,
+    unixNow: () => UNIX + nowMs,
+  })
+}
+
+/** A look a second later. */
+function look(...list: FlowFields[]) {
+  nowMs += 1000
+  const { assured, closed } = tracker.look(flows(...list))
+  return { assured: assured.map(({ source }) => formatPrefix(source)), closed }
+}
+
+const flow = (changes: Partial<FlowFields> = {}): FlowFields => ({
+  from: IPV4,
+  id: 1,
+  startMs: UNIX + 500,
+  ...changes,
+})
+
+describe('a session', () => {
+  test.each([
+    { from: IPV4, source: IPV4 },
+    { from: IPV6, source: '2001:db8:7:7::/64' },
+  ])('of $from proves $source once, is open, and is over with its last counters', ({ from, source }) => {
+    expect(look(flow({ from }))).toEqual({ assured: [source], closed: [] })
+    expect(tracker.open).toBe(1)
+    expect(look(flow({ from, toServer: [9, 900] }))).toEqual({ assured: [], closed: [] })
+    const { closed } = look(flow({ from, state: timeWait, toServer: [10, 1000], toClient: [8, 5000] }))
+    expect(closed).toMatchObject([
+      {
+        service: 'ssh',
+        durationMs: 2500,
+        toServer: { packets: 10, bytes: 1000 },
+        toClient: { packets: 8, bytes: 5000 },
+      },
+    ])
+    expect([closed[0]!.source, closed[0]!.address].map(formatPrefix)).toEqual([source, from])
+    expect(tracker.open).toBe(0)
+  })
+
+  test('is told of once, as long as conntrack keeps it', () => {
+    look(flow())
+    expect(look(flow({ state: timeWait })).closed).toHaveLength(1)
+    expect(look(flow({ state: timeWait })).closed).toEqual([])
+    expect(tracker.destroyed(flows(flow({ state: timeWait, destroyed: true }))).closed).toEqual([])
+    expect(look().closed).toEqual([])
+  })
+
+  test('that began and ended between two looks is seen', () => {
+    const news = look(flow({ state: timeWait }))
+    expect(news.assured).toEqual([IPV4])
+    expect(news.closed).toHaveLength(1)
+  })
+
+  test('half closed is open; with the last acknowledgement to come, it is over a look later', () => {
+    look(flow())
+    expect(look(flow({ state: FIN_WAIT })).closed).toEqual([])
+    expect(look(flow({ state: lastAck, toServer: [5, 500] })).closed).toEqual([])
+    const { closed } = look(flow({ state: timeWait, toServer: [6, 552] }))
+    expect(closed).toMatchObject([{ toServer: { packets: 6, bytes: 552 } }])
+  })
+
+  test('that stays at the last acknowledgement is over a look later all the same', () => {
+    look(flow({ state: lastAck }))
+    expect(look(flow({ state: lastAck })).closed).toHaveLength(1)
+  })
+
+  test('that is gone from one look may have slipped through; from two, it is over with what was known', () => {
+    look(flow({ toServer: [7, 700] }))
+    expect(look().closed).toEqual([])
+    expect(look(flow({ toServer: [8, 800] })).closed).toEqual([])
+    expect(look().closed).toEqual([])
+    expect(look().closed).toMatchObject([{ toServer: { packets: 8, bytes: 800 } }])
+  })
+
+  test('that the kernel forgets is over at once, with the last counters', () => {
+    look(flow())
+    const { closed } = tracker.destroyed(flows(flow({ destroyed: true, toServer: [20, 2000] })))
+    expect(closed).toMatchObject([{ toServer: { packets: 20, bytes: 2000 } }])
+    expect(look().closed).toEqual([])
+  })
+
+  test('that no look has seen is told of when the kernel forgets it, unless it began before the last one', () => {
+    const short = flow({ destroyed: true, startMs: UNIX + nowMs + 300 })
+    nowMs += 400
+    expect(tracker.destroyed(flows(short))).toMatchObject({ assured: [{}], closed: [{ durationMs: 100 }] })
+    expect(tracker.destroyed(flows(flow({ id: 2, destroyed: true, startMs: UNIX - 9000 }))).closed).toEqual(
+      [],
+    )
+  })
+
+  test('whose flow has made room for another of the same ports is over', () => {
+    look(flow({ toServer: [7, 700] }))
+    const { assured, closed } = look(flow({ startMs: UNIX + 1500 }))
+    expect(closed).toMatchObject([{ toServer: { packets: 7, bytes: 700 } }])
+    expect(assured).toEqual([IPV4])
+  })
+
+  test('without counters is none to judge', () => {
+    look(flow({ toServer: [0, 0], toClient: [0, 0] }))
+    expect(look(flow({ state: timeWait, toServer: [0, 0], toClient: [0, 0] })).closed).toEqual([])
+    expect(tracker.uncounted).toBe(1)
+  })
+
+  test('whose start is in the future, by a step of the clock, has just begun', () => {
+    look(flow({ startMs: UNIX + 1e9 }))
+    expect(look(flow({ startMs: UNIX + 1e9, state: timeWait })).closed).toMatchObject([{ durationMs: 1000 }])
+  })
+})
+
+test('what was closed before the first look is neither proof nor session; what was open is both', () => {
+  tracker = create()
+  const open = flow({ id: 2, sourcePort: 2 })
+  expect(look(flow({ state: timeWait }), flow({ id: 3, state: close }), open)).toEqual({
+    assured: [IPV4],
+    closed: [],
+  })
+  expect(look({ ...open, state: timeWait }).closed).toHaveLength(1)
+})
+
+test('connections of this host to others, and to ports of no service, are none of ours', () => {
+  const news = look(flow({ from: '192.0.2.1' }), flow({ id: 2, port: 80 }))
+  expect(news).toEqual({ assured: [], closed: [] })
+  expect(tracker.open).toBe(0)
+  expect(look().closed).toEqual([])
+})
+
+describe('a connection that was reset', () => {
+  // A forged acknowledgement that conntrack took for valid: SYN-ACK and RST are all that the server has sent.
+  test.each([
+    { from: IPV4, toClient: [2, 100], assured: [] },
+    { from: IPV4, toClient: [5, 300], assured: [] },
+    { from: IPV4, toClient: [3, 181], assured: [IPV4] },
+    { from: IPV6, toClient: [2, 160], assured: [] },
+    { from: IPV6, toClient: [2, 161], assured: ['2001:db8:7:7::/64'] },
+  ] as const)(
+    'is a proof only if the server has sent data: $from, $toClient',
+    ({ from, toClient, assured }) => {
+      expect(look(flow({ from, toClient, state: close })).assured).toEqual(assured)
+      expect(look(flow({ from, toClient, state: close })).assured).toEqual([])
+    },
+  )
+})
+
+test('beyond the most that are tracked, flows are left out and counted, and old ones go on', () => {
+  tracker = create(2)
+  const three = [1, 2, 3].map((id) => flow({ id, sourcePort: id }))
+  expect(look(...three).assured).toHaveLength(2)
+  expect(look(...three).assured).toEqual([])
+  expect(tracker.untracked).toBe(2)
+  expect(look(...three.map((each) => ({ ...each, state: timeWait }))).closed).toHaveLength(2)
+})

@@ -28,7 +28,11 @@ export function formatStatus(report: StatusReport, nowMs: number): string {
     ['policy', policy(report)],
     ['firewall', firewall(report, nowMs)],
     ['threads', `${threads.live} of ${threads.count} running, ${counted(threads.restarts, 'restart')}`],
-    ['sources', `${count(report.tracked)} tracked, ${count(report.allowed)} entries on the allow list`],
+    [
+      'sources',
+      `${count(report.tracked)} tracked, ${count(knownOf(report))} known good, ` +
+        `${count(report.allowed)} entries on the allow list`,
+    ],
     ['sessions', sessions(report)],
     ['bans', `${count(report.bansOfAllPorts)} from all ports; for the others see below`],
     ['store', store(report)],
@@ -64,6 +68,10 @@ function policy({ policyFile, mode, trial }: StatusReport): string {
   if (trial === null) return `${policyFile}, mode ${mode}`
   const left = roughDuration(trial.secondsLeft * 1000)
   return `ON TRIAL for ${left}: ${trial.file}, mode ${mode}; "sluice confirm" keeps it`
+}
+
+function knownOf({ services }: StatusReport): number {
+  return services.reduce((sum, { known }) => sum + known, 0)
 }
 
 function queues(report: StatusReport): string {

@@ -6,10 +6,12 @@ import type {
   FloodPolicy,
   HoldPolicy,
   Limit,
+  NetworkPolicy,
   OutcomeModel,
   Policy,
   Service,
   SweepPolicy,
+  TrustPolicy,
 } from './policy.ts'
 import { formatDuration, formatPorts, grouped } from './values.ts'
 
@@ -26,6 +28,8 @@ export function explainPolicy(policy: Policy): string {
     ...explainBan(policy.ban),
     explainHolds(policy.holds),
     ...explainDns(policy),
+    explainTrust(policy.trust),
+    explainNetworks(policy.networks),
     '',
     `allow list: ${policy.allow.map(formatPrefix).join(', ') || 'empty; only the automatic entries'}`,
     `sources: ${grouped(policy.sources)} at the same time, in a table of ${mebibytes(BucketTable.bytes(policy.sources))}`,
@@ -53,6 +57,8 @@ export function policyAsJson(policy: Policy): object {
       unsolicited: policy.dns.unsolicited ?? null,
     },
     holds: policy.holds ?? null,
+    trust: policy.trust ?? null,
+    networks: policy.networks ?? null,
     metrics: policy.metrics ?? null,
     state: policy.state ?? null,
   }
@@ -74,7 +80,7 @@ export function describeRate(ratePerSecond: number): string {
   return `${grouped(Math.round(ratePerSecond * seconds))} a ${unit}`
 }
 
-function explainService({ name, ports, mode, dns, limits, ban, outcome }: Service): string[] {
+function explainService({ name, ports, mode, dns, limits, ban, failures, outcome }: Service): string[] {
   const remarks = [...(dns ? ['DNS queries'] : []), ...(mode === 'shadow' ? ['shadow'] : [])]
   const lines = [`service ${name}: ${[...ports.map(formatPorts), ...remarks].join(', ')}`]
   const kinds = { source: 'each source', network: 'each network', total: 'all together' } as const
@@ -89,6 +95,11 @@ function explainService({ name, ports, mode, dns, limits, ban, outcome }: Servic
   const banned =
     ban && `after ${ban.strikes} refusals by the first limit within ${formatDuration(ban.withinMs)}`
   lines.push(`  ${'ban'.padEnd(12)}  ${banned ?? 'never'}`)
+  if (failures !== undefined) {
+    const { tries, forgetMs } = failures
+    const held = `ban at ${grouped(tries)} failed logins, of which one is forgotten each ${formatDuration(forgetMs)}`
+    lines.push(`  ${'failures'.padEnd(12)}  ${held}`)
+  }
   if (outcome !== undefined) lines.push(`  ${'sessions'.padEnd(12)}  ${explainOutcome(outcome)}`)
   return lines
 }
@@ -176,6 +187,20 @@ function explainDnsLimits(limits: Partial<DnsPolicy['reverse']>): string[] {
     const limit = limits[kind]
     return limit ? [`  ${kinds[kind].padEnd(12)}  ${explainLimit(limit)}`] : []
   })
+}
+
+function explainTrust(trust: TrustPolicy | undefined): string {
+  if (trust === undefined) return 'trust: off, nobody is known good'
+  const { firstMs, factor, longestMs, maxEntries } = trust
+  return (
+    `trust: ${formatDuration(firstMs)} after the first login, ${factor} times as long after each further use, ` +
+    `up to ${formatDuration(longestMs)}; ${grouped(maxEntries)} sources at most`
+  )
+}
+
+function explainNetworks(networks: NetworkPolicy | undefined): string {
+  if (networks === undefined) return 'networks: off, sources are banned one by one'
+  return `networks: banned when ${networks.sources} of their parts have offended within ${formatDuration(networks.memoryMs)}`
 }
 
 /** How long the first, second ... ban is, in ms, up to the longest; at most ten. */

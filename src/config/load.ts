@@ -154,6 +154,13 @@ function toPolicy(file: PolicyFile): Policy {
     },
     dns: toDns(file.dns),
     holds: file.holds,
+    trust: file.trust && {
+      firstMs: file.trust.first,
+      factor: file.trust.factor,
+      longestMs: file.trust.longest,
+      maxEntries: file.trust.maxEntries,
+    },
+    networks: file.networks && { sources: file.networks.sources, memoryMs: file.networks.memory },
     allow: file.allow,
     firewall: { backend: file.firewall.backend, checkMs: file.firewall.check },
     metrics: file.metrics,
@@ -188,6 +195,7 @@ function toService(
       known: toLimit(file.limits.known),
     },
     ban: file.ban && { strikes: file.ban.strikes, withinMs: file.ban.within },
+    failures: file.failures && { tries: file.failures.tries, forgetMs: file.failures.forget },
     outcome: toOutcomeModel(file.outcome, outcomes),
   }
 }

@@ -13,6 +13,10 @@ export interface Policy {
   /** `undefined`: no source is held. */
   readonly holds: HoldPolicy | undefined
   readonly dns: DnsPolicy
+  /** `undefined`: nobody is known good. */
+  readonly trust: TrustPolicy | undefined
+  /** `undefined`: no network is banned for its parts. */
+  readonly networks: NetworkPolicy | undefined
   readonly allow: readonly Prefix[]
   readonly firewall: { readonly backend: Backend; readonly checkMs: number }
   /** `undefined`: no metrics are served. */
@@ -57,6 +61,8 @@ export interface Service {
   }
   /** How many refusals within which time make an offender; `undefined`: nobody is banned over this service. */
   readonly ban: { readonly strikes: number; readonly withinMs: number } | undefined
+  /** How many failed logins make an offender; `undefined`: they don't count. */
+  readonly failures: FailurePolicy | undefined
   /** How its sessions are judged; `undefined`: they are not. */
   readonly outcome: OutcomeModel | undefined
 }
@@ -161,6 +167,27 @@ export interface HoldPolicy {
   readonly above: number
   /** How many times its limit a source or network must be refused to be held. */
   readonly factor: number
+}
+
+export interface FailurePolicy {
+  readonly tries: number
+  /** One of them is forgotten each time this has passed. */
+  readonly forgetMs: number
+}
+
+export interface TrustPolicy {
+  /** For how long the first success makes a source known good. */
+  readonly firstMs: number
+  /** Each further use makes that so many times longer. */
+  readonly factor: number
+  readonly longestMs: number
+  readonly maxEntries: number
+}
+
+export interface NetworkPolicy {
+  /** So many different parts of a network must have failed. */
+  readonly sources: number
+  readonly memoryMs: number
 }
 
 export interface BanPolicy {

@@ -147,6 +147,25 @@ export function banCanBeCarriedOut(
   )
 }
 
+export function failuresAreSeen(
+  { outcome, failures }: { outcome: string; failures?: unknown },
+  context: Context,
+): void {
+  if (failures === undefined || !isSound(context, 'outcome') || outcome !== 'none') return
+  const wanted = 'add an outcome, or remove this key'
+  complain(
+    context,
+    ['failures'],
+    `the service has no outcome, so nobody can tell which logins failed; ${wanted}`,
+  )
+}
+
+export function trustGrows({ first, longest }: { first: number; longest: number }, context: Context): void {
+  if (!isSound(context, 'first') || !isSound(context, 'longest') || first <= longest) return
+  const most = formatDuration(longest)
+  complain(context, ['first'], `${formatDuration(first)} is longer than trust.longest; write ${most} or less`)
+}
+
 /** Otherwise one session would be both. */
 export function outcomesAreApart(
   file: { failed: number; largeFailed: number; succeeded: number },

@@ -3,6 +3,7 @@ import { nearest } from './nearest.ts'
 import {
   banCanBeCarriedOut,
   dnsFitsServices,
+  failuresAreSeen,
   limitsNest,
   outcomesAreApart,
   partsFitTogether,
@@ -10,6 +11,7 @@ import {
   serviceSpeaksDns,
   servicesAreApart,
   sweepLimitsNest,
+  trustGrows,
 } from './rules.ts'
 import {
   allowed,
@@ -51,10 +53,15 @@ const service = section({
     strikes: value(integer(1, 255)),
     within: value(duration(SECOND, 7 * DAY)),
   }).optional(),
+  failures: section({
+    tries: value(integer(1, 1000)),
+    forget: value(duration(SECOND, 30 * DAY)),
+  }).optional(),
   outcome: value(choice('ssh', 'dropbear', 'submission', 'smtp', 'none'), 'none'),
 })
   .superRefine(serviceCanBan, evenIfWrong())
   .superRefine(serviceSpeaksDns, evenIfWrong())
+  .superRefine(failuresAreSeen, evenIfWrong())
 
 const bytes = integer(0, 1_000_000)
 const packets = integer(0, 10_000)
@@ -102,6 +109,20 @@ export const policyFile = section({
     section({
       above: value(decimal(0, 0.9), 0.05),
       factor: value(decimal(1, 10_000), 20),
+    }),
+  ),
+  trust: orOff(
+    section({
+      first: value(duration(SECOND, 365 * DAY), '1h'),
+      factor: value(decimal(1, 100), 4),
+      longest: value(duration(SECOND, 365 * DAY), '30d'),
+      maxEntries: value(integer(1, 65_536), 16_384),
+    }).superRefine(trustGrows, evenIfWrong()),
+  ),
+  networks: orOff(
+    section({
+      sources: value(integer(2, 256), 8),
+      memory: value(duration(SECOND, 30 * DAY), '6h'),
     }),
   ),
   outcomes: orEmpty(

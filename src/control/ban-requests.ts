@@ -3,6 +3,7 @@ import { covers, formatPrefix, type Prefix, parsePrefix, widen } from '../net/pr
 import type { Ban } from './ban.ts'
 import type { Bans } from './bans.ts'
 import { ALL_PORTS } from './escalation.ts'
+import type { Evidence } from './evidence.ts'
 import { pathClockMs } from './path-clock.ts'
 import type { PathThreads } from './path-threads.ts'
 import type { Results } from './protocol.ts'
@@ -63,6 +64,7 @@ export function addBan(state: BanState, request: Add): Results['bans add'] {
 /** What `removeBan` needs besides the bans: the path's strikes. */
 export interface RemoveState extends BanState, Pick<DaemonState, 'slots'> {
   readonly threads: Pick<PathThreads, 'bucketsOf' | 'clear'>
+  readonly evidence: Pick<Evidence, 'pardon'>
 }
 
 /**
@@ -99,7 +101,7 @@ export function removeBan(state: RemoveState, request: Remove): Results['bans re
 
 /** Returns what was there. Of a network as a whole the path keeps no strikes. */
 function clearSource(state: RemoveState, { service }: Remove, prefix: Prefix) {
-  const { enforced, watched, slots, threads } = state
+  const { enforced, watched, slots, threads, evidence } = state
   if (prefix.length < SOURCE_BITS[prefix.family]) return { strikes: 0, offences: 0 }
   const source = widen(prefix, SOURCE_BITS[prefix.family])
   const names = state.policy.services.map(({ name }) => name)
@@ -110,6 +112,7 @@ function clearSource(state: RemoveState, { service }: Remove, prefix: Prefix) {
     0,
   )
   threads.clear(source, numbers)
+  evidence.pardon(source, affected)
   const offences = [enforced, watched].reduce((sum, bans) => sum + bans.forget(source), 0)
   return { strikes, offences }
 }

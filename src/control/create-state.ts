@@ -4,6 +4,7 @@ import type { ServiceSlots } from '../path/service-slots.ts'
 import { AllowList } from './allow-list.ts'
 import { Bans } from './bans.ts'
 import type { ConnectionSweeper } from './connection-sweeper.ts'
+import { Evidence } from './evidence.ts'
 import { Holds } from './holds.ts'
 import { kernelBanSets } from './kernel-ban-sets.ts'
 import type { Log } from './log.ts'
@@ -18,6 +19,7 @@ import type { SessionWatch } from './session-watch.ts'
 import type { DaemonState } from './state.ts'
 import { Store } from './store.ts'
 import { Suspects } from './suspects.ts'
+import { Trust } from './trust.ts'
 import { readVersion } from './version.ts'
 
 export interface NewState {
@@ -39,6 +41,9 @@ export function createState({ sweeper, ...given }: NewState): DaemonState {
   allow.set('policy', policyEntries(policy))
   allow.set('host', hostEntries())
   allow.set('session', sessionEntries(policy))
+  const { threads, slots } = given
+  const slotOf = (service: string) => slots.slotOf(service)
+  const trust = policy.trust && new Trust({ policy: policy.trust, known: threads.known, slotOf, now })
   const common = { policy: policy.ban, log, now, random: Math.random }
   const state: DaemonState = {
     ...given,
@@ -61,6 +66,7 @@ export function createState({ sweeper, ...given }: NewState): DaemonState {
     proofs: new Proofs(policy.ban.proofWindowMs, now),
     suspects: new Suspects(now),
     sessionCounts: new SessionCounts(),
+    evidence: new Evidence({ trust, log, now }),
     serial: new Serial(),
     trial: undefined,
     panic: { mark: undefined, isOnDisk: false, saidMs: 0 },

@@ -1,6 +1,7 @@
 import { addAllowed, listAllowed, removeAllowed } from './allow-requests.ts'
 import { addBan, listBans, removeBan } from './ban-requests.ts'
 import { explain } from './explain.ts'
+import { forgetLearned, listLearned } from './learned-requests.ts'
 import { beginPanic, endPanic } from './panic.ts'
 import { reload } from './reload.ts'
 import type { Request } from './requests.ts'
@@ -33,6 +34,10 @@ export async function handle(state: DaemonState, request: Request): Promise<unkn
       return removeBan(state, request)
     case 'allow list':
       return listAllowed(state)
+    case 'allow learned':
+      return listLearned(state)
+    case 'allow forget':
+      return forgetLearned(state, request)
     case 'allow add':
       return state.serial.run(() => addAllowed(state, request))
     case 'explain':

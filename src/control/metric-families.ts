@@ -4,6 +4,7 @@ import { ALLOW_ORIGINS } from './allow-list.ts'
 import {
   activeBans,
   BATCHES,
+  byEvidence,
   byHoldSet,
   byLabel,
   byQueue,
@@ -11,6 +12,7 @@ import {
   byTable,
   fromKernel,
   given,
+  knownSources,
   netlinkEvents,
   one,
   PACKETS,
@@ -18,6 +20,7 @@ import {
   replies,
   type Sample,
   sample,
+  sessionOutcomes,
 } from './metric-samples.ts'
 import { sumOver } from './path-totals.ts'
 import { SESSION_METRICS } from './session-metrics.ts'
@@ -60,6 +63,53 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
     help: 'Promotions that found their ring full: these sources stay limited and come again.',
     type: 'counter',
     read: (state) => one(sumOver(state.threads, (counters) => counters.promotionsLost)[0]),
+  },
+  {
+    name: 'sluice_session_outcomes_total',
+    help: 'Sessions by how their logins went; one that succeeds counts again while it goes on.',
+    type: 'counter',
+    labels: ['service', 'outcome'],
+    read: sessionOutcomes,
+  },
+  {
+    name: 'sluice_failed_logins_total',
+    help: 'Failed logins that were held against their sources.',
+    type: 'counter',
+    labels: ['service'],
+    read: (state) => byEvidence(state, ({ tries }) => tries),
+  },
+  {
+    name: 'sluice_failure_offences_total',
+    help: 'Sources with enough failed logins to be banned.',
+    type: 'counter',
+    labels: ['service'],
+    read: (state) => byEvidence(state, ({ sources }) => sources),
+  },
+  {
+    name: 'sluice_network_offences_total',
+    help: 'Networks of which enough parts have offended to be banned.',
+    type: 'counter',
+    labels: ['service'],
+    read: (state) => byEvidence(state, ({ networks }) => networks),
+  },
+  {
+    name: 'sluice_known_sources',
+    help: 'Sources that are known good now, since their logins have succeeded.',
+    type: 'gauge',
+    labels: ['service'],
+    read: knownSources,
+  },
+  {
+    name: 'sluice_known_lost_total',
+    help: 'Sources that were known good and lost that by failed logins.',
+    type: 'counter',
+    read: ({ evidence }) => one(evidence.trust?.lost),
+  },
+  {
+    name: 'sluice_known_evictions_total',
+    help: 'Sources that are strangers to the path again since its table of those known good had no room.',
+    type: 'counter',
+    read: ({ threads }) => one(threads.known.evictions),
   },
   {
     name: 'sluice_bans_total',

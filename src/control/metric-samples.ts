@@ -7,6 +7,7 @@ import { REASONS, Reason, VERDICTS, Verdict } from '../path/reasons.ts'
 import { NO_SERVICE } from '../path/service-slots.ts'
 import type { Bans } from './bans.ts'
 import { ALL_PORTS } from './escalation.ts'
+import type { EvidenceCounts } from './evidence.ts'
 import { sumOver } from './path-totals.ts'
 import type { DaemonState } from './state.ts'
 
@@ -138,6 +139,31 @@ export function given({ given }: Bans, policy: Policy): Sample[] {
     const row = given.find((each) => each.service === service && each.family === family)
     return row?.count ?? 0
   })
+}
+
+/** Sessions by service and outcome. */
+export function sessionOutcomes({ evidence, policy }: DaemonState): Sample[] {
+  return policy.services.flatMap(({ name }) =>
+    Object.entries(evidence.countsOf(name).sessions).map(([outcome, count]) =>
+      sample({ service: name, outcome }, count),
+    ),
+  )
+}
+
+/** One of the counters of the evidence, by service. */
+export function byEvidence(
+  { evidence, policy }: DaemonState,
+  pick: (counts: EvidenceCounts) => number,
+): Sample[] {
+  return policy.services.map(({ name }) => sample({ service: name }, pick(evidence.countsOf(name))))
+}
+
+/** Sources known good now, by service. */
+export function knownSources({ evidence, policy }: DaemonState): Sample[] {
+  const learned = evidence.trust?.listed() ?? []
+  return policy.services.map(({ name }) =>
+    sample({ service: name }, learned.filter(({ service }) => service === name).length),
+  )
 }
 
 /** Bans in force, by scope and family. */

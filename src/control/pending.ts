@@ -21,6 +21,9 @@ export function reloadable(running: Policy, loaded: Policy): ReloadablePolicy {
     control: running.control,
     metrics: running.metrics,
     state: running.state,
+    trust: !(loaded.trust && running.trust)
+      ? running.trust
+      : { ...loaded.trust, maxEntries: running.trust.maxEntries },
     ban: { ...loaded.ban, maxEntries: running.ban.maxEntries },
     log: { ...loaded.log, format: running.log.format },
   }

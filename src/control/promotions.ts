@@ -3,15 +3,15 @@ import { formatPrefix, type Prefix } from '../net/prefix.ts'
 import type { ServiceSlots } from '../path/service-slots.ts'
 import type { Proof } from './ban.ts'
 import type { Offence } from './bans.ts'
+import { type JudgingState, punishAll } from './judge-sessions.ts'
 import type { Log } from './log.ts'
 import type { PathThreads } from './path-threads.ts'
 import { handshakesNeeded, type Proofs } from './proofs.ts'
 import { roughDuration } from './rough-duration.ts'
-import { type BanState, modeOf } from './state.ts'
 import type { Suspects } from './suspects.ts'
 
 /** What of the daemon's state decides on bans: a replay has it too. */
-export interface PromotionState extends Pick<BanState, 'policy' | 'allow' | 'enforced' | 'watched'> {
+export interface PromotionState extends JudgingState {
   readonly slots: ServiceSlots
   readonly threads: Pick<PathThreads, 'drainPromotions'>
   readonly log: Pick<Log, 'debug'>
@@ -27,7 +27,7 @@ export interface PromotionState extends Pick<BanState, 'policy' | 'allow' | 'enf
  */
 export function judgePromotions(state: PromotionState): number {
   let unproven = 0
-  const offences: Record<'enforce' | 'shadow', Offence[]> = { enforce: [], shadow: [] }
+  const offences: Offence[] = []
   for (const { source, serviceSlot, detail: strikes } of state.threads.drainPromotions()) {
     const name = state.slots.nameOf(serviceSlot)
     const service = state.policy.services.find((each) => each.name === name)
@@ -45,10 +45,9 @@ export function judgePromotions(state: PromotionState): number {
     if (proof === undefined) {
       state.suspects.add(offence)
       unproven++
-    } else offences[modeOf(state.policy, service)].push(offence)
+    } else offences.push(offence)
   }
-  state.enforced.punish(offences.enforce)
-  state.watched.punish(offences.shadow)
+  punishAll(state, offences)
   return unproven
 }
 
@@ -65,8 +64,7 @@ export function judgeProven(
       const proof = proofOf(state, source, service)
       if (proof === undefined) continue
       state.suspects.delete(source, suspect.service)
-      const bans = modeOf(state.policy, service) === 'enforce' ? state.enforced : state.watched
-      bans.punish([{ ...suspect, proof }])
+      punishAll(state, [{ ...suspect, proof }])
     }
   }
 }

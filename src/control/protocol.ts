@@ -54,7 +54,21 @@ export interface Results {
     readonly notes: readonly string[]
   }
   readonly 'allow remove': { readonly entry: AllowRow }
+  readonly 'allow learned': readonly LearnedRow[]
+  readonly 'allow forget': { readonly forgotten: readonly LearnedRow[] }
   readonly explain: ExplainReport
+}
+
+/** A source that is known good by its sessions. Times are ISO 8601. */
+export interface LearnedRow {
+  readonly source: string
+  readonly service: string
+  /** Sessions that have succeeded. */
+  readonly successes: number
+  readonly since: string
+  readonly last: string
+  /** Then it is a stranger again, if it does not come back before. */
+  readonly until: string
 }
 
 export interface ReloadReport {
@@ -124,6 +138,10 @@ export interface ServiceStatus {
   readonly accepted: number
   readonly refused: number
   readonly strikes: number
+  /** Failed logins seen since the start. */
+  readonly failures: number
+  /** Sources known good now. */
+  readonly known: number
   /** In force, for this service's ports alone; in shadow mode those that would be. */
   readonly bans: number
   /** Sources and networks held off in the kernel now; in shadow mode those that would be. */

@@ -23,6 +23,9 @@ export async function putInForce(state: DaemonState, policy: Policy): Promise<nu
     throw error
   }
   state.policy = policy
+  const { trust } = state.evidence
+  trust?.keepServices(policy.services.map(({ name }) => name))
+  if (trust !== undefined && policy.trust !== undefined) trust.policy = policy.trust
   await state.threads.swap(compiledFor(state))
   state.proofs.windowMs = policy.ban.proofWindowMs
   state.sessions.ports = tcpPorts(policy)

@@ -47,6 +47,8 @@ const requestSchema = z.discriminatedUnion('op', [
   }),
   z.strictObject({ op: z.literal('bans remove'), prefix, service: name.optional() }),
   z.strictObject({ op: z.literal('allow list') }),
+  z.strictObject({ op: z.literal('allow learned') }),
+  z.strictObject({ op: z.literal('allow forget'), prefix }),
   z.strictObject({ op: z.literal('allow add'), prefix, reason: printable.optional() }),
   z.strictObject({ op: z.literal('allow remove'), prefix }),
   /** One address, or an IPv6 /64. */

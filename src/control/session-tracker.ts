@@ -5,6 +5,9 @@ import type { Session, Volume } from './session.ts'
 /** TCP and IP headers of a SYN-ACK, which has the most options of packets without data. */
 const HEADERS_BYTES = { 4: 60, 6: 80 } as const
 
+/** Whoever stays for days is known good for as long. */
+const SUCCEEDS_AGAIN_MS = 600_000
+
 /** A flow that is not in the kernel's list may have slipped through: the list is read in parts. */
 const MISSES_MAX = 2
 
@@ -20,6 +23,8 @@ interface Tracked {
   isEnding: boolean
   /** Reported, or not to be: kept while conntrack keeps the flow, so that it is not taken for a new one. */
   isOver: boolean
+  /** When it may be said to have succeeded, again. */
+  succeedsMs: number
   misses: number
   look: number
   toServer: Volume
@@ -31,6 +36,8 @@ export interface SessionNews {
   /** Sources whose addresses are proven, once for each flow. */
   readonly assured: readonly { readonly source: Prefix; readonly service: string }[]
   readonly closed: readonly Session[]
+  /** Those that go on and have succeeded so far; again each ten minutes. */
+  readonly succeeded: readonly Session[]
 }
 
 export interface SessionTrackerOptions {
@@ -40,6 +47,8 @@ export interface SessionTrackerOptions {
   readonly serviceAt: (port: number) => string | undefined
   /** Whether it is this host that connected to a port like that of a service elsewhere. */
   readonly isOwn: (address: Prefix) => boolean
+  /** Whether that is clear of a session, as far as it has come. */
+  readonly hasSucceeded: (session: Session) => boolean
   /** Monotonic milliseconds. */
   readonly now: () => number
   /** Unix time in ms. */
@@ -130,6 +139,7 @@ export class SessionTracker {
     const state = flows.state(i)
     // The last acknowledgement may be still to come, and to be counted.
     if (state === TCP_STATE.timeWait || state === TCP_STATE.close || flow.isEnding) this.#close(flow, news)
+    else this.#succeed(flow, news)
     flow.isEnding = state === TCP_STATE.lastAck
   }
 
@@ -157,6 +167,7 @@ export class SessionTracker {
       isProven: false,
       isEnding: false,
       isOver: service === undefined || isOld,
+      succeedsMs: 0,
       misses: 0,
       look: this.#looks,
       toServer: NOTHING,
@@ -183,14 +194,22 @@ export class SessionTracker {
   #close(flow: Tracked, news: News): void {
     if (flow.isOver || flow.service === undefined) return
     flow.isOver = true
-    const { address, service, startMs, toServer, toClient } = flow
-    if (toServer.packets === 0) {
-      this.uncounted++
-      return
-    }
+    if (flow.toServer.packets === 0) this.uncounted++
+    else news.closed.push(this.#sessionOf(flow, flow.service))
+  }
+
+  #succeed(flow: Tracked, news: News): void {
+    if (flow.service === undefined || this.#options.now() < flow.succeedsMs) return
+    const session = this.#sessionOf(flow, flow.service)
+    if (!this.#options.hasSucceeded(session)) return
+    flow.succeedsMs = this.#options.now() + SUCCEEDS_AGAIN_MS
+    news.succeeded.push(session)
+  }
+
+  #sessionOf({ address, startMs, toServer, toClient }: Tracked, service: string): Session {
     const durationMs = Math.max(0, this.#options.now() - startMs)
     const source = widen(address, SOURCE_BITS[address.family])
-    news.closed.push({ source, address, service, durationMs, toServer, toClient })
+    return { source, address, service, durationMs, toServer, toClient }
   }
 }
 
@@ -200,6 +219,7 @@ const SOURCE_BITS = { 4: 32, 6: 64 } as const
 class News implements SessionNews {
   readonly assured: { source: Prefix; service: string }[] = []
   readonly closed: Session[] = []
+  readonly succeeded: Session[] = []
 }
 
 function count(flow: Tracked, flows: Flows, i: number): void {

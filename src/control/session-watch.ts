@@ -122,7 +122,8 @@ export class SessionWatch {
     this.looks++
     this.lookMs += this.#lastMs
     this.#schedule(Math.max(this.#isIdle() ? IDLE_PAUSE_MS : PAUSE_MS, this.#lastMs * SHARE))
-    if (news !== undefined && news.assured.length + news.closed.length > 0) onNews(news)
+    if (news === undefined) return
+    if (news.assured.length + news.closed.length + news.succeeded.length > 0) onNews(news)
   }
 
   #isIdle(): boolean {

@@ -4,6 +4,7 @@ import type { ServiceSlots } from '../path/service-slots.ts'
 import type { AllowList } from './allow-list.ts'
 import type { Ban } from './ban.ts'
 import type { Bans } from './bans.ts'
+import type { Evidence } from './evidence.ts'
 import type { Holds } from './holds.ts'
 import type { Log } from './log.ts'
 import type { PanicMark } from './panic-marker.ts'
@@ -37,6 +38,7 @@ export interface DaemonState {
   readonly suspects: Suspects
   readonly sessions: SessionWatch
   readonly sessionCounts: SessionCounts
+  readonly evidence: Evidence
   /** All that writes chains or allow sets goes through here. */
   readonly serial: Serial
   readonly panic: PanicState

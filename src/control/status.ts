@@ -62,7 +62,8 @@ function queues({ threads, health }: DaemonState): QueueStatus[] {
 }
 
 function services(state: DaemonState): ServiceStatus[] {
-  const { policy, slots, threads } = state
+  const { policy, slots, threads, evidence } = state
+  const learned = evidence.trust?.listed() ?? []
   const decisions = sumOver(threads, (counters) => counters.decisions)
   const strikes = sumOver(threads, (counters) => counters.strikes)
   const count = (slot: number, verdict: number) =>
@@ -76,6 +77,8 @@ function services(state: DaemonState): ServiceStatus[] {
       accepted: count(slot, Verdict.accept),
       refused: count(slot, Verdict.drop) + count(slot, Verdict.shadow),
       strikes: strikes[slot]!,
+      failures: evidence.countsOf(service.name).tries,
+      known: learned.filter(({ service: each }) => each === service.name).length,
       bans: bansOf(state, service.name),
       holds: holdsOf(state, service),
     }

@@ -1,6 +1,7 @@
 import type { Policy, PortRange } from '../config/policy.ts'
 import { formatPrefix, type Prefix } from '../net/prefix.ts'
 import { hostAddresses } from './host-addresses.ts'
+import { judgeSessions, outcomeOf } from './judge-sessions.ts'
 import type { Log } from './log.ts'
 import { judgeProven } from './promotions.ts'
 import type { Session } from './session.ts'
@@ -40,6 +41,7 @@ export function watchSessions({ policy, log, now, state }: WatchSessionsOptions)
     ports: tcpPorts(policy),
     serviceAt: (port) => serviceAt(state()?.policy ?? policy, port),
     isOwn,
+    hasSucceeded: (session) => outcomeOf(session, state()?.policy ?? policy) === 'succeeded',
     now,
     unixNow: Date.now,
     log,
@@ -67,7 +69,7 @@ function inWords({ address, service, durationMs, toServer, toClient }: Session):
 }
 
 /** What follows from sessions that came to be, or are over. */
-function takeNews(state: DaemonState, { assured, closed }: SessionNews): void {
+function takeNews(state: DaemonState, { assured, closed, succeeded }: SessionNews): void {
   for (const { service } of assured) state.sessionCounts.addAssured(service, 1)
   state.sessionCounts.addClosed(closed)
   for (const session of closed) state.log.debug('session', inWords(session))
@@ -77,4 +79,6 @@ function takeNews(state: DaemonState, { assured, closed }: SessionNews): void {
     state,
     assured.map(({ source }) => source),
   )
+  // Whoever fails is likely to try again at once.
+  if (judgeSessions(state, [...succeeded, ...closed])) state.sessions.hurry()
 }

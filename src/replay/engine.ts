@@ -3,12 +3,14 @@ import { AllowList } from '../control/allow-list.ts'
 import type { Ban } from '../control/ban.ts'
 import { Bans } from '../control/bans.ts'
 import { ALL_PORTS } from '../control/escalation.ts'
+import { Evidence } from '../control/evidence.ts'
 import { MemoryBanSets } from '../control/memory-ban-sets.ts'
 import { estimateTries, judgeSession, type Outcome as SessionOutcome } from '../control/outcome.ts'
 import { judgePromotions, judgeProven, type PromotionState } from '../control/promotions.ts'
 import { Proofs } from '../control/proofs.ts'
 import type { Session } from '../control/session.ts'
 import { Suspects } from '../control/suspects.ts'
+import { Trust } from '../control/trust.ts'
 import { banSetName } from '../firewall/names.ts'
 import { type Family, parsePrefix, widen } from '../net/prefix.ts'
 import { PrefixTable } from '../net/prefix-table.ts'
@@ -80,6 +82,7 @@ export class Engine {
   readonly #allowed = new PrefixTable<true>()
   readonly #banSets: MemoryBanSets
   readonly #handshakes = new Handshakes()
+  readonly #known: KnownGood
   readonly #promotionState: PromotionState
   #judgement: Judgement | undefined
   #hasBans = false
@@ -89,6 +92,7 @@ export class Engine {
     this.policy = policy
     this.#observers = observers
     const shared = createSharedState(policy.sources, KnownGood.create(SEED), SEED)
+    this.#known = new KnownGood(shared.known)
     this.pipeline = new Pipeline(compilePolicy({ ...policy, threads: 1 }, this.#slots), shared)
     for (const prefix of [...LOOPBACK, ...policy.allow]) this.#allowed.set(prefix, true)
     this.#banSets = this.#createSets()
@@ -201,10 +205,19 @@ export class Engine {
       log: SILENT,
       threads: { drainPromotions: () => ring.drain() },
       proofs: new Proofs(this.policy.ban.proofWindowMs, () => this.#nowMs),
+      evidence: this.#createEvidence(),
       suspects: new Suspects(() => this.#nowMs),
       enforced: this.#createBans('enforce', this.#banSets),
       watched: this.#createBans('shadow', this.#createSets()),
     }
+  }
+
+  #createEvidence(): Evidence {
+    const { trust: policy } = this.policy
+    const now = () => this.#nowMs
+    const slotOf = (service: string) => this.#slots.slotOf(service)
+    const trust = policy && new Trust({ policy, known: this.#known, slotOf, now })
+    return new Evidence({ trust, log: SILENT, now })
   }
 
   #createBans(mode: Mode, sets: MemoryBanSets): Bans {

@@ -2,6 +2,7 @@ import { ban } from './benches/ban.ts'
 import { banned } from './benches/banned.ts'
 import { drain } from './benches/drain.ts'
 import { flood } from './benches/flood.ts'
+import { guess } from './benches/guess.ts'
 import { hold } from './benches/hold.ts'
 import { latency } from './benches/latency.ts'
 import { memory } from './benches/memory.ts'
@@ -22,6 +23,7 @@ export const BENCHES: readonly Bench[] = [
   hold,
   banned,
   ban,
+  guess,
   restore,
   memory,
   threads,

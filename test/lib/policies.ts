@@ -9,6 +9,7 @@ export function service(name: string, port: number, changes: Partial<Service> = 
     dns: false,
     limits: { source: undefined, network: undefined, total: undefined },
     ban: undefined,
+    failures: undefined,
     outcome: undefined,
     ...changes,
   }
@@ -47,6 +48,8 @@ export function policy(
       ...dns,
     },
     holds: { above: 0.25, factor: 20 },
+    trust: { firstMs: 3_600_000, factor: 4, longestMs: 2_592_000_000, maxEntries: 1024 },
+    networks: { sources: 8, memoryMs: 21_600_000 },
     allow: [],
     firewall: { backend: 'auto', checkMs: 2000 },
     metrics: undefined,

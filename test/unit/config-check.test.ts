@@ -17,6 +17,8 @@ services:
       total: {burst: 200, rate: 10/s}
       known: {burst: 50, rate: 60/min}
     ban: {strikes: 5, within: 10m}
+    failures: {tries: 5, forget: 30m}
+    outcome: ssh
   dns:
     ports: [53/udp]
     mode: shadow
@@ -126,6 +128,8 @@ service ssh: 22/tcp, 2200-2201/tcp
   all together  200 at once, then 10 a second; at most 800 in a minute, 36,200 in an hour
   known good    50 at once, then 1 a second; at most 110 in a minute, 3,650 in an hour; no other limit counts
   ban           after 5 refusals by the first limit within 10m
+  failures      ban at 5 failed logins, of which one is forgotten each 30m
+  sessions      judged as ssh: failed from 1,360 to 2,040 bytes from the server, succeeded from 6,000 on or after 150s
 
 service dns: 53/udp, DNS queries, shadow
   each source   no limit
@@ -153,6 +157,8 @@ dns sweeps: 30 new names near one another, or 16 that are no whole address, with
   each network  20 at once, then 2 a second; at most 140 in a minute, 7,220 in an hour
 dns floods: 4 times the usual reverse queries of the host, at least 800 a second; over when below half of that for 30s
 dns slip: one in 2 refused queries is asked to come back over TCP
+trust: 1h after the first login, 4 times as long after each further use, up to 30d; 16,384 sources at most
+networks: banned when 8 of their parts have offended within 6h
 
 allow list: 192.0.2.0/24, 2001:db8::1
 sources: 262,144 at the same time, in a table of 10.7 MiB

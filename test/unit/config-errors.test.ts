@@ -26,7 +26,7 @@ const OK = 'services: {ok: {ports: [1], limits: {source: {burst: 1, rate: 1/s}}}
 const LIMITS = 'limits: {source: {burst: 1, rate: 1/s}}'
 
 const KEYS =
-  'mode, threads, sources, services, allow, ban, holds, outcomes, dns, queue, firewall, metrics, control, state, log'
+  'mode, threads, sources, services, allow, ban, holds, trust, networks, outcomes, dns, queue, firewall, metrics, control, state, log'
 const DURATIONS = 'such as 90s, 10m, 2h, 30d or 4w'
 const RATES = 'write a rate such as 5/s, 10/min, 100/h or 1/d, at least 1/d and at most 1,000,000/s'
 const PORTS = 'write ports from 1 to 65535, such as 22, 53/udp or 8000-8010/tcp'
@@ -145,6 +145,21 @@ describe('one setting', () => {
     ['holds: on', '2:8: holds: "on" is not allowed; write a section with above, factor'],
     ['holds: {above: 25%}', '2:16: holds.above: "25%" is not allowed; write a number from 0 to 0.9'],
     ['holds: {above: 1}', '2:16: holds.above: 1 is not allowed; write a number from 0 to 0.9'],
+    ['trust: on', '2:8: trust: "on" is not allowed; write a section with first, factor, longest, maxEntries'],
+    ['trust: {first: 31d}', '2:16: trust.first: 31d is longer than trust.longest; write 30d or less'],
+    ['trust: {factor: 0}', '2:17: trust.factor: 0 is not allowed; write a number from 1 to 100'],
+    [
+      'trust: {maxEntries: 65537}',
+      '2:21: trust.maxEntries: 65537 is not allowed; write a whole number from 1 to 65,536',
+    ],
+    [
+      'networks: {sources: 1}',
+      '2:21: networks.sources: 1 is not allowed; write a whole number from 2 to 256',
+    ],
+    [
+      'networks: {memory: 31d}',
+      `2:20: networks.memory: "31d" is not allowed; write a duration from 1s to 30d, ${DURATIONS}`,
+    ],
     ['holds: {factor: 0.5}', '2:17: holds.factor: 0.5 is not allowed; write a number from 1 to 10000'],
     [
       'dns: on',
@@ -309,6 +324,18 @@ describe('one service', () => {
       'services.s.limits: there is no limit; write at least one of source, network, total',
     ],
     [
+      `ports: [22], ${LIMITS}, failures: {tries: 5, forget: 30m}`,
+      'services.s.failures: the service has no outcome, so nobody can tell which logins failed; add an outcome, or remove this key',
+    ],
+    [
+      `ports: [22], ${LIMITS}, outcome: ssh, failures: {tries: 0, forget: 30m}`,
+      'services.s.failures.tries: 0 is not allowed; write a whole number from 1 to 1,000',
+    ],
+    [
+      `ports: [22], ${LIMITS}, outcome: ssh, failures: {tries: 5}`,
+      `services.s.failures.forget: is missing; write a duration from 1s to 30d, ${DURATIONS}`,
+    ],
+    [
       `ports: [22], ${LIMITS}, ban: {within: 1m}`,
       'services.s.ban.strikes: is missing; write a whole number from 1 to 255',
     ],
@@ -378,7 +405,9 @@ describe('services', () => {
     ],
     [
       'services:\n  ssh:',
-      ['2:7: services.ssh: is empty; write a section with enabled, ports, mode, dns, limits, ban, outcome'],
+      [
+        '2:7: services.ssh: is empty; write a section with enabled, ports, mode, dns, limits, ban, failures, outcome',
+      ],
     ],
     [`services:\n  Ssh: {ports: [1], ${LIMITS}}`, [`2:3: services.Ssh: ${NAME}`]],
     [`services:\n  22: {ports: [1], ${LIMITS}}`, [`2:3: services["22"]: ${NAME}`]],

@@ -161,7 +161,13 @@ describe('the shipped limits', () => {
   })
 
   test.each<[string, string, keyof Policy['services'][number]['limits'], number[]]>([
-    ['an Ansible run of 20 connections at once', 'ssh', 'source', Array(20).fill(0)],
+    ['a stranger who opens six SSH connections at once', 'ssh', 'source', Array(6).fill(0)],
+    [
+      'an Ansible run of 50 connections at once from where somebody has logged in',
+      'ssh',
+      'known',
+      Array(50).fill(0),
+    ],
     ['a large provider with 50 connections at once', 'smtp', 'source', Array(50).fill(0)],
     ['ten of its servers with 50 each', 'smtp', 'network', Array(500).fill(0)],
     ['a client that sends 63 queries in one second', 'dns', 'source', Array(63).fill(0)],

@@ -24,6 +24,8 @@ describe('what a reload brings into force', () => {
     ['the control socket', { control: { socket: '/x', group: 'sluice' } }, ['control.socket']],
     ['the place of the store', { state: { directory: '/x' } }, ['state']],
     ['the size of ban sets', { ban: { ...running.ban, maxEntries: 5 } }, ['ban.maxEntries']],
+    ['terms of trust', { trust: { ...running.trust!, firstMs: 1 } }, []],
+    ['trust that was on', { trust: undefined }, ['trust']],
     ['the log format', { log: { ...running.log, format: 'pretty' } }, ['log.format']],
   ])('%s', (_, changes, pending) => {
     const loaded = { ...running, ...changes }

@@ -3,6 +3,8 @@ import { AllowList } from '../../src/control/allow-list.ts'
 import { addAllowed, listAllowed, removeAllowed } from '../../src/control/allow-requests.ts'
 import { addBan, listBans, type RemoveState, removeBan } from '../../src/control/ban-requests.ts'
 import { Bans } from '../../src/control/bans.ts'
+import { Evidence } from '../../src/control/evidence.ts'
+import { forgetLearned, type LearnedState, listLearned } from '../../src/control/learned-requests.ts'
 import { MemoryBanSets } from '../../src/control/memory-ban-sets.ts'
 import { policyEntries } from '../../src/control/never-ban.ts'
 import { pathClockMs } from '../../src/control/path-clock.ts'
@@ -11,6 +13,7 @@ import { Proofs } from '../../src/control/proofs.ts'
 import { liftShadowed } from '../../src/control/shadowed.ts'
 import type { BanState } from '../../src/control/state.ts'
 import { Suspects } from '../../src/control/suspects.ts'
+import { Trust } from '../../src/control/trust.ts'
 import { EXIT } from '../../src/failure.ts'
 import { Firewall } from '../../src/firewall/firewall.ts'
 import { parsePrefix } from '../../src/net/prefix.ts'
@@ -49,6 +52,7 @@ function setUp() {
   allow.set('policy', policyEntries(running))
   allow.set('host', [{ prefix: parsePrefix('fd00::1'), origin: 'host', reason: 'gateway' }])
   const path = new TestPath(running)
+  const slotOf = (service: string) => path.slots.slotOf(service)
   const state = {
     slots: path.slots,
     threads: path.threads,
@@ -60,10 +64,17 @@ function setUp() {
     allow,
     enforced: bans('enforce'),
     watched: bans('shadow'),
+    evidence: new Evidence({
+      trust: new Trust({ policy: running.trust!, known: path.known, slotOf, now }),
+      log,
+      now,
+    }),
     now,
-  } satisfies RemoveState
-  return { state: state as { -readonly [Key in keyof RemoveState]: RemoveState[Key] }, clock, lines, path }
+  } satisfies RemoveState & LearnedState
+  return { state: state as { -readonly [Key in keyof State]: State[Key] }, clock, lines, path }
 }
+
+type State = RemoveState & LearnedState
 
 function refusal(attempt: () => unknown): unknown {
   try {
@@ -280,6 +291,37 @@ describe('the allow list at runtime', () => {
   })
 })
 
+describe('sources known good', () => {
+  test('are listed, those that stay it for longest on top, and forgotten by address or network', () => {
+    const { state, clock } = setUp()
+    const { trust } = state.evidence
+    trust!.succeed(parsePrefix('198.51.100.7'), 'ssh')
+    clock.nowMs += 1_800_000
+    for (const source of ['198.51.100.7', '198.51.100.8', '2001:db8::/64'])
+      trust!.succeed(parsePrefix(source), 'ssh')
+    const rows = listLearned(state)
+    expect(rows).toMatchObject([
+      { source: '198.51.100.7', service: 'ssh', successes: 2 },
+      { source: '2001:db8::/64', successes: 1 },
+      { source: '198.51.100.8' },
+    ])
+    expect(Date.parse(rows[0]!.until) - Date.parse(rows[0]!.last)).toBe(4 * 3_600_000)
+    expect(forgetLearned(state, { op: 'allow forget', prefix: '198.51.100.0/24' }).forgotten).toHaveLength(2)
+    expect(forgetLearned(state, { op: 'allow forget', prefix: '2001:db8::7' }).forgotten).toHaveLength(1)
+    expect(listLearned(state)).toEqual([])
+  })
+
+  test('cannot be forgotten where nobody is', () => {
+    const { state } = setUp()
+    const forget = (prefix: string) => () => forgetLearned(state, { op: 'allow forget', prefix })
+    expect(refusal(forget('192.0.2.1'))).toMatchObject({
+      status: EXIT.refused,
+      message: 'nobody in 192.0.2.1 is known good',
+    })
+    expect(refusal(forget('example.org'))).toMatchObject({ status: EXIT.usage })
+  })
+})
+
 describe('promotions of the path', () => {
   function promote(state: BanState, ...promotions: readonly [source: string, service: string][]) {
     const slots = new ServiceSlots()
@@ -293,7 +335,15 @@ describe('promotions of the path', () => {
     const proofs = new Proofs(state.policy.ban.proofWindowMs, state.now)
     for (const { source } of drained) proofs.add(source)
     const suspects = new Suspects(state.now)
-    judgePromotions({ ...state, slots, threads: { drainPromotions: () => drained }, proofs, suspects })
+    const evidence = new Evidence({ trust: undefined, log: state.log, now: state.now })
+    judgePromotions({
+      ...state,
+      slots,
+      threads: { drainPromotions: () => drained },
+      proofs,
+      suspects,
+      evidence,
+    })
   }
 
   test('are banned, in shadow mode only on paper', () => {

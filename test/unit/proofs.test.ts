@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import type { Limit, Mode } from '../../src/config/policy.ts'
 import { AllowList } from '../../src/control/allow-list.ts'
 import { Bans } from '../../src/control/bans.ts'
+import { Evidence } from '../../src/control/evidence.ts'
 import { MemoryBanSets } from '../../src/control/memory-ban-sets.ts'
 import { judgePromotions, judgeProven, type PromotionState } from '../../src/control/promotions.ts'
 import { handshakesNeeded, Proofs } from '../../src/control/proofs.ts'
@@ -119,6 +120,7 @@ describe('an offender', () => {
       threads: { drainPromotions: () => drained.splice(0) },
       proofs: new Proofs(rules.ban.proofWindowMs, now),
       suspects: new Suspects(now),
+      evidence: new Evidence({ trust: undefined, log, now }),
     }
     return {
       state,

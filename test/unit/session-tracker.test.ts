@@ -25,6 +25,7 @@ function create(max = 100): SessionTracker {
     max,
     serviceAt: (port) => new Map([[22, 'ssh']]).get(port),
     isOwn: (address) => formatPrefix(address) === '192.0.2.1',
+    hasSucceeded: ({ toClient }) => toClient.bytes >= 6000,
     now: () => nowMs,
     unixNow: () => UNIX + nowMs,
   })
@@ -63,6 +64,19 @@ describe('a session', () => {
     ])
     expect([closed[0]!.source, closed[0]!.address].map(formatPrefix)).toEqual([source, from])
     expect(tracker.open).toBe(0)
+  })
+
+  test('that has succeeded is told of while it goes on, again each ten minutes, and at its end', () => {
+    const succeeded = (toClient: [number, number], afterMs: number, state?: number) => {
+      nowMs += afterMs
+      const news = tracker.look(flows(flow(state === undefined ? { toClient } : { toClient, state })))
+      return [news.succeeded.length, news.closed.length]
+    }
+    expect(succeeded([5, 3000], 1000)).toEqual([0, 0])
+    expect(succeeded([9, 7000], 1000)).toEqual([1, 0])
+    expect(succeeded([9, 8000], 599_000)).toEqual([0, 0])
+    expect(succeeded([9, 9000], 1000)).toEqual([1, 0])
+    expect(succeeded([9, 9000], 1000, timeWait)).toEqual([0, 1])
   })
 
   test('is told of once, as long as conntrack keeps it', () => {

@@ -4,10 +4,13 @@ import type { Host } from '../../lib/lab.ts'
 import { Scratch } from '../../lib/scratch.ts'
 import type { Sshd } from '../../lib/sshd.ts'
 
+/** How it learns of new lines: at once, or by looking each second. */
+type Backend = 'pyinotify' | 'polling'
+
 /** Debian's filters and actions, and its jail for SSH: five failures within ten minutes. */
-const JAIL = (log: string) => `
+const JAIL = (log: string, backend: Backend) => `
 [DEFAULT]
-backend = pyinotify
+backend = ${backend}
 banaction = iptables-ipset
 [sshd]
 enabled = true
@@ -16,15 +19,15 @@ port = 22
 datepattern = {NONE}
 `
 
-/** fail2ban in the namespace of a server, told of an sshd's log as soon as inotify tells it. */
+/** fail2ban in the namespace of a server, told of an sshd's log. */
 export class Fail2ban {
   readonly #scratch = new Scratch()
   readonly #close: () => void
 
-  private constructor(server: Host, sshd: Sshd) {
+  private constructor(server: Host, sshd: Sshd, backend: Backend) {
     const [directory, log] = [this.#scratch.path('config'), this.#scratch.path('auth.log')]
     cpSync('/etc/fail2ban', directory, { recursive: true })
-    writeFileSync(`${directory}/jail.d/bench.local`, JAIL(log))
+    writeFileSync(`${directory}/jail.d/bench.local`, JAIL(log, backend))
     // Its memory of earlier rounds, and the machine's own.
     writeFileSync(`${directory}/fail2ban.local`, '[Definition]\ndbfile = None\n')
     writeFileSync(log, '')
@@ -41,8 +44,8 @@ export class Fail2ban {
   }
 
   /** Resolves when its jail watches. */
-  static async start(server: Host, sshd: Sshd): Promise<Fail2ban> {
-    const fail2ban = new Fail2ban(server, sshd)
+  static async start(server: Host, sshd: Sshd, backend: Backend = 'pyinotify'): Promise<Fail2ban> {
+    const fail2ban = new Fail2ban(server, sshd, backend)
     const jail = ['-s', fail2ban.#scratch.path('socket'), 'status', 'sshd']
     await eventually(
       'fail2ban watches',

@@ -1,0 +1,60 @@
+import { LRUCache } from 'lru-cache'
+import type { NetworkPolicy } from '../config/policy.ts'
+import { formatPrefix, type Prefix, widen } from '../net/prefix.ts'
+
+/** Networks that are remembered; beyond it the one that nobody failed from for longest begins anew. */
+const NETWORKS_MAX = 16_384
+
+/**
+ * What is counted in what, narrowest first. A provider gives a customer a /56 or a /48 (RIPE-690), so of a /48
+ * its /56s are counted: who has one /56 only is banned with that.
+ */
+const LEVELS = {
+  4: [{ network: 24, part: 32 }],
+  6: [
+    { network: 56, part: 64 },
+    { network: 48, part: 56 },
+  ],
+} as const
+
+/**
+ * Which parts of each network have failed to log in to a service: enough different ones within the memory
+ * make the network an offender, however slow each of them is. One success takes its part off the list.
+ */
+export class FailingNetworks {
+  readonly #networks = new LRUCache<string, Map<string, number>>({ max: NETWORKS_MAX })
+
+  /** Notes that `source` has failed, or offended. @returns the widest network that is an offender by that, if any */
+  fail(source: Prefix, service: string, policy: NetworkPolicy, nowMs: number): Prefix | undefined {
+    let offender: Prefix | undefined
+    for (const level of LEVELS[source.family]) {
+      const network = widen(source, level.network)
+      const parts = this.#partsOf(network, service)
+      for (const [part, atMs] of parts) if (nowMs - atMs >= policy.memoryMs) parts.delete(part)
+      parts.set(formatPrefix(widen(source, level.part)), nowMs)
+      if (parts.size < policy.sources) continue
+      parts.clear()
+      offender = network
+    }
+    return offender
+  }
+
+  /** Notes that `source` has succeeded. */
+  succeed(source: Prefix, service: string): void {
+    for (const level of LEVELS[source.family]) {
+      const parts = this.#networks.peek(keyOf(widen(source, level.network), service))
+      parts?.delete(formatPrefix(widen(source, level.part)))
+    }
+  }
+
+  #partsOf(network: Prefix, service: string): Map<string, number> {
+    const key = keyOf(network, service)
+    const parts = this.#networks.get(key) ?? new Map<string, number>()
+    this.#networks.set(key, parts)
+    return parts
+  }
+}
+
+function keyOf(network: Prefix, service: string): string {
+  return `${formatPrefix(network)} ${service}`
+}

@@ -1,0 +1,64 @@
+import type { Policy } from '../config/policy.ts'
+import type { Offence } from './bans.ts'
+import type { Evidence } from './evidence.ts'
+import { estimateTries, judgeSession, type Outcome } from './outcome.ts'
+import type { Session } from './session.ts'
+import { type BanState, modeOf } from './state.ts'
+
+/** What `estimateTries` may be wrong by. */
+const ESTIMATE_ERROR = 2
+
+/** What of the daemon's state sessions change: a replay has it too. */
+export interface JudgingState extends Pick<BanState, 'policy' | 'allow' | 'enforced' | 'watched'> {
+  readonly evidence: Evidence
+}
+
+/** Takes in sessions that are over, or have succeeded and go on. @returns whether one has failed */
+export function judgeSessions(state: JudgingState, sessions: readonly Session[]): boolean {
+  const { evidence, policy, allow } = state
+  let hasFailed = false
+  for (const session of sessions) {
+    // Who is never limited needs no trust, and never offends.
+    if (allow.covering(session.address) !== undefined) continue
+    const outcome = outcomeOf(session, policy)
+    hasFailed ||= outcome === 'failed'
+    // One by one: with the first offence its source is banned, and what is left of it counts no more.
+    if (outcome !== undefined)
+      punish(state, evidence.take(session, outcome, triesIn(session, policy), policy))
+  }
+  return hasFailed
+}
+
+/** Bans for `offences` by the mode of their services, and then networks for having so many offenders. */
+export function punishAll(state: JudgingState, offences: readonly Offence[]): void {
+  punish(state, offences)
+  const { evidence, policy } = state
+  for (const { source, service } of offences) punish(state, evidence.offended(source, service, policy))
+}
+
+/** `undefined`: sessions of that service are not judged. */
+export function outcomeOf(session: Session, policy: Policy): Outcome | undefined {
+  const model = modelFor(session, policy)
+  return model && judgeSession(session, model)
+}
+
+/** No more than there were: who mistypes three times in one session must not be taken for somebody with five. */
+function triesIn(session: Session, policy: Policy): number {
+  const model = modelFor(session, policy)
+  const tries = (model && estimateTries(session, model)) ?? 1
+  return Math.max(1, tries - ESTIMATE_ERROR)
+}
+
+function modelFor({ service }: Session, { services }: Policy) {
+  return services.find(({ name }) => name === service)?.outcome
+}
+
+function punish({ policy, enforced, watched }: JudgingState, offences: readonly Offence[]): void {
+  const modeFor = (name: string) =>
+    modeOf(
+      policy,
+      policy.services.find((each) => each.name === name),
+    )
+  enforced.punish(offences.filter(({ service }) => modeFor(service) === 'enforce'))
+  watched.punish(offences.filter(({ service }) => modeFor(service) === 'shadow'))
+}

@@ -5,17 +5,34 @@ import { formatTable } from './table.ts'
 const COLUMNS = [
   { title: 'SOURCE' },
   { title: 'PORTS' },
+  { title: 'SINCE' },
   { title: 'ENDS' },
   { title: 'OFFENCE', align: 'right' },
+  { title: 'PROOF' },
   { title: 'REASON' },
 ] as const
 
-/** Bans for people. */
-export function formatBans(bans: readonly BanRow[]): string {
+/** Bans for people. @param nowMs for "3m ago". */
+export function formatBans(bans: readonly BanRow[], nowMs = Date.now()): string {
   return formatTable(
     COLUMNS,
-    bans.map((ban) => [ban.prefix, ports(ban), end(ban), ban.offence?.toString() ?? '-', ban.reason]),
+    bans.map((ban) => [
+      ban.prefix,
+      ports(ban),
+      `${roughDuration(nowMs - Date.parse(ban.since))} ago`,
+      end(ban),
+      ban.offence?.toString() ?? '-',
+      PROOFS[ban.proof],
+      ban.reason,
+    ]),
   )
+}
+
+/** In one word; `sluice explain` has a sentence. */
+const PROOFS: Readonly<Record<BanRow['proof'], string>> = {
+  handshake: 'handshake',
+  none: 'none',
+  manual: 'by hand',
 }
 
 function ports({ scope, mode }: BanRow): string {

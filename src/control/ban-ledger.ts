@@ -75,7 +75,9 @@ export class BanLedger {
     for (const [set, group] of groupBySet(bans)) {
       const held = this.#heldIn(set)
       const taken = group.slice(-this.#maxEntries)
-      const fresh = taken.filter(({ prefix }) => !held.has(formatPrefix(prefix))).length
+      // Who is new is counted where it matters only.
+      const isRoomy = held.size + taken.length <= this.#maxEntries
+      const fresh = isRoomy ? 0 : taken.filter(({ prefix }) => !held.has(formatPrefix(prefix))).length
       outcome.evicted.push(...group.slice(0, -this.#maxEntries))
       outcome.evicted.push(...this.#evict(set, held.size + fresh - this.#maxEntries))
       for (const ban of taken) this.#hold(held, ban)

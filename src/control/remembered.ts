@@ -49,7 +49,7 @@ function bansTable(state: DaemonState): StoredTable {
     },
     restore(rows, clock, isSameKernel) {
       const scopes = new Set([ALL_PORTS, ...state.policy.services.map(({ name }) => name)])
-      const bans = [...rows].flatMap(([key, { value, untilMs }]): Ban[] => {
+      const bans = rows.flatMap(([key, { value, untilMs }]): Ban[] => {
         const [scope = '', prefix = ''] = key.split(' ')
         const parsed = banValue.safeParse(value)
         if (!parsed.success || !scopes.has(scope)) return []
@@ -118,7 +118,7 @@ function allowTable(state: DaemonState): StoredTable {
     },
     restore(rows) {
       const known = new Set(this.keys())
-      const restored = [...rows].flatMap(([key, { value }]): AllowEntry[] => {
+      const restored = rows.flatMap(([key, { value }]): AllowEntry[] => {
         const parsed = allowValue.safeParse(value)
         if (!parsed.success || known.has(key)) return []
         return [{ prefix: parsePrefix(key), origin: 'runtime', reason: parsed.data.reason }]

@@ -25,9 +25,12 @@ const STEP_MS = 2000
 /** Says what the file is and when it was last written. Older or newer ones are set aside. */
 const STAMP_KEY = '!stamp'
 const FORMAT = 'sluice 1'
-/** Some thousand rows, as LevelDB hands them over. */
-const READ_SLICE = 2000
-const READ_SLICE_BYTES = 2 ** 20
+/** Few and large: each is a trip to a thread of libuv and back, which takes its time on a busy machine. */
+const READ_SLICE = 10_000
+const READ_SLICE_BYTES = 2 ** 22
+
+/** A row with its key. */
+type StoredRow = readonly [key: string, row: StoreRow]
 
 /**
  * A part of the daemon's memory that outlives it. The memory is the truth, and the store a copy of it: the owner
@@ -47,7 +50,7 @@ export interface StoredTable {
    *
    * @param isSameKernel whether the kernel's sets are those from when the rows were written.
    */
-  restore(rows: ReadonlyMap<string, StoreRow>, clock: RowClock, isSameKernel: boolean): void
+  restore(rows: readonly StoredRow[], clock: RowClock, isSameKernel: boolean): void
   /** There are no more. */
   restored?(): void
 }
@@ -158,19 +161,19 @@ export class Store {
     if (this.#isRestored) return
     const present = this.#present()
     const clock = readingClock(stamp, present, this.#options.now)
-    const isAlive = ({ untilMs }: StoreRow) =>
-      untilMs === null || clock.toMonotonic(untilMs) > this.#options.now()
+    const nowMs = this.#options.now()
+    const isAlive = ({ untilMs }: StoreRow) => untilMs === null || clock.toMonotonic(untilMs) > nowMs
     const found: string[] = []
     for (const table of this.#tables.values()) {
       let count = 0
       for await (const slice of slices(database, `${table.name} `)) {
-        const rows = new Map<string, StoreRow>()
+        const rows: StoredRow[] = []
         for (const [full, encoded] of slice) {
           const row = decodeRow(full, encoded)
-          if (isAlive(row)) rows.set(full.slice(table.name.length + 1), row)
+          if (isAlive(row)) rows.push([full.slice(table.name.length + 1), row])
         }
         table.restore(rows, clock, stamp.epoch === present.epoch)
-        count += rows.size
+        count += rows.length
       }
       table.restored?.()
       found.push(`${count} ${table.name}`)
@@ -196,7 +199,7 @@ export class Store {
     }
     if (isWhole) {
       for await (const keys of slices(database, '')) {
-        for (const key of keys.keys()) {
+        for (const [key] of keys) {
           if (this.#rowOf(key, clock) === undefined) batch.del(key)
           await pause()
         }
@@ -261,7 +264,7 @@ async function readStamp(database: Database): Promise<Stamp> {
 }
 
 /** The rows whose keys begin with `prefix`, but for the stamp, some at a time. */
-async function* slices(database: Database, prefix: string): AsyncGenerator<Map<string, string>> {
+async function* slices(database: Database, prefix: string): AsyncGenerator<[key: string, encoded: string][]> {
   const iterator = database.iterator({
     gt: prefix === '' ? STAMP_KEY : prefix,
     lt: `${prefix}\uffff`,
@@ -272,7 +275,7 @@ async function* slices(database: Database, prefix: string): AsyncGenerator<Map<s
     for (;;) {
       const rows = await iterator.nextv(READ_SLICE)
       if (rows.length === 0) return
-      yield new Map(rows)
+      yield rows
     }
   } finally {
     await iterator.close()

@@ -175,14 +175,23 @@ describe('what people read', () => {
     results = {
       'bans list': [
         BAN,
-        { ...BAN, prefix: '2001:db8::/64', scope: 'web', mode: 'shadow', offence: null, secondsLeft: null },
+        {
+          ...BAN,
+          prefix: '2001:db8::/64',
+          scope: 'web',
+          mode: 'shadow',
+          offence: null,
+          secondsLeft: null,
+          proof: 'handshake',
+        },
       ],
     }
+    vi.spyOn(Date, 'now').mockReturnValue(Date.parse('2026-01-01T00:02:00Z'))
     expect(await sluice('bans', 'list')).toBe(
       [
-        'SOURCE         PORTS         ENDS       OFFENCE  REASON',
-        '203.0.113.1    ssh           in 9m 58s        1  5 strikes within 10m',
-        '2001:db8::/64  web (shadow)  never            -  5 strikes within 10m',
+        'SOURCE         PORTS         SINCE   ENDS       OFFENCE  PROOF      REASON',
+        '203.0.113.1    ssh           2m ago  in 9m 58s        1  none       5 strikes within 10m',
+        '2001:db8::/64  web (shadow)  2m ago  never            -  handshake  5 strikes within 10m',
       ].join('\n'),
     )
   })

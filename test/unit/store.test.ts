@@ -305,7 +305,7 @@ test('kill -9 at random moments while it writes loses nothing that was written, 
       keys: () => [],
       read: () => undefined,
       restore: (rows) => {
-        for (const { value } of rows.values()) generations.push((value as { generation: number }).generation)
+        for (const [, { value }] of rows) generations.push((value as { generation: number }).generation)
       },
     })
     await store.start()

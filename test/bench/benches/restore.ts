@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { Sluice } from '../../lib/sluice.ts'
 import type { Arena } from '../runner/arena.ts'
 import type { Bench, Case, Figures } from '../runner/bench.ts'
@@ -17,6 +17,7 @@ export const restore: Bench = {
     { metric: 'seconds', of: { contestant: 'sluice, by netlink' }, atMost: 1, cases: /^65,000/ },
     { metric: 'seconds', of: { contestant: 'sluice, by netlink' }, atMost: 1000 / 65, cases: /^1,000,000/ },
     { metric: 'seconds', of: { contestant: 'sluice, by netlink' }, over: { contestant: 'ipset restore' } },
+    { metric: 'seconds', of: { contestant: 'sluice, from its store' }, atMost: 1, cases: /^65,000/ },
     { metric: 'seconds', of: { contestant: 'start, bans kept' }, over: { contestant: 'start, no bans' } },
   ],
   *cases(stage: Stage): Generator<Case> {
@@ -26,11 +27,16 @@ export const restore: Bench = {
       kept.server.run(process.execPath, stage.script('fill-bans.mjs'), SET, `${bans}`)
       const file = stage.path('bans.restore')
       writeFileSync(file, restoreFile(bans))
+      // A million bans are more than the store is made for.
+      const store = bans > 100_000 ? undefined : filledStore(stage, arena, bans)
       yield {
         name: `${bans.toLocaleString('en-US')} bans`,
         ...(bans > 100_000 && { rounds: 3 }),
         contestants: new Map<string, () => Figures | Promise<Figures>>([
           ['sluice, by netlink', () => fill(stage, arena, bans)],
+          ...(store === undefined
+            ? []
+            : [['sluice, from its store', () => fromStore(stage, arena, store, bans)] as const]),
           ['ipset restore', () => ipsetRestore(arena, file)],
           ['start, bans kept', () => start(kept)],
           ['start, no bans', () => start(arena)],
@@ -43,6 +49,31 @@ export const restore: Bench = {
 function fill(stage: Stage, { server }: Arena, bans: number): Figures {
   const nanoseconds = server.run(process.execPath, stage.script('fill-bans.mjs'), SET, `${bans}`)
   server.run('ipset', 'destroy', SET)
+  return { seconds: Number(nanoseconds) / 1e9 }
+}
+
+/** A directory with a store of `bans` bans and as many offences. */
+function filledStore(stage: Stage, { server }: Arena, bans: number): string {
+  const directory = stage.path('state')
+  mkdirSync(directory)
+  server.run(process.execPath, stage.script('restore-store.mjs'), directory, 'fill', `${bans}`)
+  server.run('ipset', 'destroy', SET)
+  return directory
+}
+
+/** From opening the store until all bans and offences are known, and the bans in the kernel. */
+function fromStore(stage: Stage, { server }: Arena, filled: string, bans: number): Figures {
+  const directory = stage.path('state-used')
+  cpSync(filled, directory, { recursive: true })
+  const nanoseconds = server.run(
+    process.execPath,
+    stage.script('restore-store.mjs'),
+    directory,
+    'restore',
+    `${bans}`,
+  )
+  server.run('ipset', 'destroy', SET)
+  rmSync(directory, { recursive: true })
   return { seconds: Number(nanoseconds) / 1e9 }
 }
 

@@ -1,0 +1,51 @@
+// Brings bans of a store back into the kernel as a start after a reboot does. Arguments: DIRECTORY fill|restore HOW-MANY.
+// `restore` prints the nanoseconds from opening the store until bans and offences are known and bans are in the kernel.
+import { AllowList } from '../../../dist/control/allow-list.js'
+import { Bans } from '../../../dist/control/bans.js'
+import { kernelBanSets } from '../../../dist/control/kernel-ban-sets.js'
+import { pathClockMs as now } from '../../../dist/control/path-clock.js'
+import { rememberIn } from '../../../dist/control/remembered.js'
+import { Store } from '../../../dist/control/store.js'
+import { stampNow } from '../../../dist/control/store-clock.js'
+import { createSet } from '../../../dist/kernel/ipset.js'
+
+const [directory, what, count] = process.argv.slice(2)
+const policy = {
+  services: [],
+  ban: {
+    firstMs: 86_400_000,
+    factor: 1,
+    longestMs: 86_400_000,
+    jitter: 0,
+    allPortsFrom: 1,
+    memoryMs: 2_592_000_000,
+    maxEntries: 65_536,
+  },
+}
+const silent = { debug: () => {}, info: () => {}, warn: console.error, error: console.error }
+createSet('sluice-ban-all-4', { family: 4, maxEntries: policy.ban.maxEntries })
+const enforced = new Bans({
+  mode: 'enforce',
+  sets: kernelBanSets,
+  policy: policy.ban,
+  log: silent,
+  onBanned: () => {},
+  now,
+  random: () => 0,
+})
+const stamp = () => ({ ...stampNow(), epoch: what })
+const store = new Store({ directory, log: silent, now, stamp })
+rememberIn(store, { enforced, policy, log: silent, allow: new AllowList() })
+const started = process.hrtime.bigint()
+await store.start()
+if (what === 'restore') console.log(`${process.hrtime.bigint() - started}`)
+if (what === 'fill') {
+  const offences = Array.from({ length: Number(count) }, (_, i) => ({
+    source: { family: 4, bytes: Uint8Array.of(100, 64 + (i >> 16), (i >> 8) & 255, i & 255), length: 32 },
+    service: 'ssh',
+    reason: '5 strikes within 10m',
+  }))
+  enforced.punish(offences)
+  await store.close()
+} else if (enforced.ledger.list().length !== Number(count)) throw new Error('not all bans are there')
+process.exit()

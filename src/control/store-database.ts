@@ -73,7 +73,10 @@ export function classified(error: unknown, path: string): StoreUnavailable | Sto
 
 function makeDirectory(path: string): void {
   attempted(`make ${path}`, () => {
-    if (!existsSync(path)) mkdirSync(path, { recursive: true, mode: 0o750 })
+    if (existsSync(path)) return
+    mkdirSync(dirname(path), { recursive: true, mode: 0o750 })
+    // By itself: on a read-only disk the recursive way says ENOENT.
+    mkdirSync(path, { mode: 0o750 })
   })
 }
 

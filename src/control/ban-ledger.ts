@@ -35,6 +35,8 @@ export class BanLedger {
   readonly #maxEntries: number
   readonly #now: () => number
   readonly #held = new Map<string, Map<string, Ban>>()
+  /** No ban ends earlier. Until then nobody looks for such: a wave of offenders would cost its square. */
+  #earliestEndMs = Number.POSITIVE_INFINITY
 
   constructor({ sets, maxEntries, now }: BanLedgerOptions) {
     this.#sets = sets
@@ -172,6 +174,7 @@ export class BanLedger {
   #hold(held: Map<string, Ban>, ban: Ban): void {
     const key = formatPrefix(ban.prefix)
     held.set(key, ban)
+    this.#earliestEndMs = Math.min(this.#earliestEndMs, ban.endMs)
     this.onChange(ban.scope, key)
   }
 
@@ -231,9 +234,14 @@ export class BanLedger {
 
   #expire(): void {
     const nowMs = this.#now()
+    if (nowMs < this.#earliestEndMs) return
+    this.#earliestEndMs = Number.POSITIVE_INFINITY
     for (const bans of this.#held.values()) {
       for (const [key, { endMs, scope }] of bans) {
-        if (endMs > nowMs) continue
+        if (endMs > nowMs) {
+          this.#earliestEndMs = Math.min(this.#earliestEndMs, endMs)
+          continue
+        }
         bans.delete(key)
         this.onChange(scope, key)
       }

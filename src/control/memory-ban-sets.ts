@@ -9,12 +9,18 @@ interface Entry {
   readonly endMs: number
 }
 
+interface HeldSet {
+  readonly entries: PrefixTable<Entry>
+  /** None of them ends earlier. Until then nobody looks for such: a wave of bans would cost its square. */
+  earliestEndMs: number
+}
+
 /**
  * Bans without a kernel: what would be dropped if its service were not in shadow mode, or if a capture
  * were replayed on the wire.
  */
 export class MemoryBanSets implements BanSets {
-  readonly #sets = new Map<string, PrefixTable<Entry>>()
+  readonly #sets = new Map<string, HeldSet>()
   readonly #maxEntries: number
   readonly #now: () => number
 
@@ -32,6 +38,8 @@ export class MemoryBanSets implements BanSets {
       }
       const endMs = timeoutSeconds === 0 ? Number.POSITIVE_INFINITY : this.#now() + timeoutSeconds * 1000
       held.set(prefix, { prefix, endMs })
+      const own = this.#sets.get(set)!
+      own.earliestEndMs = Math.min(own.earliestEndMs, endMs)
       return []
     })
   }
@@ -53,18 +61,27 @@ export class MemoryBanSets implements BanSets {
 
   /** Whether `set` matches the address at `bytes[at]`, as the kernel's match would say. */
   matches(set: string, family: Family, bytes: Uint8Array, at: number): boolean {
-    return this.#sets.get(set)?.some(family, bytes, at, this.#isLiving) ?? false
+    return this.#sets.get(set)?.entries.some(family, bytes, at, this.#isLiving) ?? false
   }
 
   readonly #isLiving = ({ endMs }: Entry) => endMs > this.#now()
 
   /** The living entries of `set`: like the kernel, those whose time is over are swept when it is asked. */
   #held(set: string): PrefixTable<Entry> {
-    const held = this.#sets.get(set) ?? new PrefixTable<Entry>()
+    const held = this.#sets.get(set) ?? {
+      entries: new PrefixTable(),
+      earliestEndMs: Number.POSITIVE_INFINITY,
+    }
     this.#sets.set(set, held)
     const nowMs = this.#now()
-    for (const { prefix, endMs } of held.values()) if (endMs <= nowMs) held.delete(prefix)
-    return held
+    if (nowMs >= held.earliestEndMs) {
+      held.earliestEndMs = Number.POSITIVE_INFINITY
+      for (const { prefix, endMs } of held.entries.values()) {
+        if (endMs <= nowMs) held.entries.delete(prefix)
+        else held.earliestEndMs = Math.min(held.earliestEndMs, endMs)
+      }
+    }
+    return held.entries
   }
 }
 

@@ -10,6 +10,7 @@ export const BATCH_SECONDS = [
 
 const SERVICES = NO_SERVICE + 1
 const REASON_COUNT = REASONS.length
+const VERDICT_COUNT = VERDICTS.length
 const KINDS = DNS_KINDS.length
 const SWEEPS = SWEEP_KINDS.length
 const DECISIONS = SERVICES * VERDICTS.length * REASON_COUNT
@@ -72,5 +73,5 @@ export class PathCounters {
 
 /** Where `PathCounters.decisions` keeps a service slot (or `NO_SERVICE`), a verdict and a reason. */
 export function decisionIndex(service: number, verdict: number, reason: number): number {
-  return (service * VERDICTS.length + verdict) * REASON_COUNT + reason
+  return (service * VERDICT_COUNT + verdict) * REASON_COUNT + reason
 }

@@ -1,16 +1,15 @@
 import type { Family } from '../net/prefix.ts'
-import {
-  type CompiledPolicy,
-  KNOWN_LIMIT,
-  LIMITS_PER_SLOT,
-  NETWORK_LIMIT,
-  SOURCE_LIMIT,
-  TOTAL_LIMIT,
-} from './compile.ts'
+import type { CompiledPolicy } from './compile.ts'
+import * as compiled from './compile.ts'
 import type { PacketView } from './decode.ts'
 import { Known, type KnownGood } from './known-good.ts'
 import { Reason } from './reasons.ts'
 import type { BucketTable } from './table.ts'
+
+// Constants of this module cost compiled code nothing; an import is looked up each time.
+const { KNOWN_LIMIT, LIMITS_PER_SLOT, NETWORK_LIMIT, SOURCE_LIMIT, TOTAL_LIMIT } = compiled
+const WITHIN_LIMIT = Reason.withinLimit
+const UNKNOWN = Known.none
 
 /** The three buckets that one attempt draws from: of its source, of its network, of all strangers. */
 export interface Buckets {
@@ -27,6 +26,7 @@ export interface Buckets {
  */
 export const Standing = { ordinary: 0, barred: 1, known: 2 } as const
 export type Standing = (typeof Standing)[keyof typeof Standing]
+const { ordinary: ORDINARY, barred: BARRED, known: KNOWN } = Standing
 
 /**
  * The token buckets, as GCRA (ITU-T I.371, annex A): a bucket is the one time at which it will be full
@@ -64,7 +64,7 @@ export class Limits {
     service: number,
     policy: CompiledPolicy,
     nowMs: number,
-    standing: Standing = Standing.ordinary,
+    standing: Standing = ORDINARY,
   ): Reason {
     const { sources, networks, totalFullAtMs, known } = this.buckets
     const { intervalMs, toleranceMs } = policy
@@ -72,14 +72,14 @@ export class Limits {
     const tag = bucketTag(service, view.family)
     const knownInterval = intervalMs[limit + KNOWN_LIMIT]!
     const sourceInterval = intervalMs[limit + SOURCE_LIMIT]!
-    const isFree = standing === Standing.known
+    const isFree = standing === KNOWN
     const networkInterval = isFree ? 0 : intervalMs[limit + NETWORK_LIMIT]!
     let totalInterval = isFree ? 0 : intervalMs[limit + TOTAL_LIMIT]!
     const networkLow = networkBits(view)
     if (knownInterval !== 0) {
-      if (known.source(view, service, nowMs) !== Known.none)
+      if (known.source(view, service, nowMs) !== UNKNOWN)
         return this.#admitKnown(view, tag, limit + KNOWN_LIMIT, policy, nowMs)
-      if (known.network(view, networkLow, service, nowMs) !== Known.none) totalInterval = 0
+      if (known.network(view, networkLow, service, nowMs) !== UNKNOWN) totalInterval = 0
     }
 
     let source = -1
@@ -105,7 +105,7 @@ export class Limits {
       }
     }
 
-    if (standing === Standing.barred) return this.#refuse(Reason.totalLimit, TOTAL_LIMIT)
+    if (standing === BARRED) return this.#refuse(Reason.totalLimit, TOTAL_LIMIT)
     if (totalInterval !== 0) {
       if (isEmpty(totalFullAtMs, service, nowMs, totalInterval, toleranceMs[limit + 2]!))
         return this.#refuse(Reason.totalLimit, TOTAL_LIMIT)
@@ -120,7 +120,7 @@ export class Limits {
       take(sources.fullAtMs, source, nowMs, sourceInterval)
     }
     this.#admittedSlot = source
-    return Reason.withinLimit
+    return WITHIN_LIMIT
   }
 
   /** A bucket apart from the one that the source had as a stranger: what it owed there is forgotten. */

@@ -72,7 +72,8 @@ export class FirstSights {
 
   /** All that are noted. */
   *[Symbol.iterator](): Generator<readonly [SightKey, Sight]> {
-    for (const [slot, tag] of this.#tags.entries()) {
+    for (let slot = 0; slot < this.#tags.length; slot++) {
+      const tag = this.#tags[slot]!
       if (tag === 0) continue
       yield [{ high: this.#highs[slot]!, low: this.#lows[slot]!, tag }, this.#sightAt(slot)]
     }

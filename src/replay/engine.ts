@@ -4,6 +4,7 @@ import type { Ban } from '../control/ban.ts'
 import { Bans } from '../control/bans.ts'
 import { ALL_PORTS } from '../control/escalation.ts'
 import { Evidence } from '../control/evidence.ts'
+import { judgeSessions } from '../control/judge-sessions.ts'
 import { MemoryBanSets } from '../control/memory-ban-sets.ts'
 import { estimateTries, judgeSession, type Outcome as SessionOutcome } from '../control/outcome.ts'
 import { judgePromotions, judgeProven, type PromotionState } from '../control/promotions.ts'
@@ -49,6 +50,13 @@ export interface Judgement {
   readonly reason: ReplayReason
 }
 
+/** What a ban was given for: an attempt, or a session that is over, which has no judgement. */
+export interface BanCause {
+  readonly service: Service
+  readonly at: Moment
+  readonly judgement: Judgement | undefined
+}
+
 /** A session that is over. */
 export interface Ending {
   readonly session: Session
@@ -62,8 +70,8 @@ export interface Ending {
 /** Is told everything that an engine decides, in order. */
 export interface Observer {
   judged(judgement: Judgement): void
-  /** A ban that the attempt in `judgement` has earned; the ban's times are those of `Attempt.nowMs`. */
-  banned?(ban: Ban, mode: Mode, judgement: Judgement): void
+  /** A ban; its times are those of `Attempt.nowMs`. */
+  banned?(ban: Ban, mode: Mode, cause: BanCause): void
   ended?(ending: Ending): void
 }
 
@@ -85,6 +93,8 @@ export class Engine {
   readonly #known: KnownGood
   readonly #promotionState: PromotionState
   #judgement: Judgement | undefined
+  /** The session that is being judged. */
+  #ending: Pick<BanCause, 'service' | 'at'> | undefined
   #hasBans = false
   #nowMs = 0
 
@@ -150,8 +160,13 @@ export class Engine {
     return this.policy.services.reduce((sum, { name }) => sum + this.#promotionState.suspects.count(name), 0)
   }
 
-  /** Judges a session that is over. What a ban has cut off is none. */
-  closed({ address, serverPort, startMs, lastMs, toServer, toClient }: Flow, end: Moment): void {
+  /** Judges a session that is known to be over at `nowMs`, and bans whom it makes an offender. What a ban has cut off is none. */
+  closed(
+    { address, serverPort, startMs, lastMs, toServer, toClient }: Flow,
+    end: Moment,
+    nowMs: number,
+  ): void {
+    this.#nowMs = Math.max(this.#nowMs, nowMs)
     const service = this.policy.services[this.pipeline.policy.tcpPorts[serverPort]!]
     if (service?.outcome === undefined) return
     const { family, bytes } = address
@@ -162,6 +177,9 @@ export class Engine {
     const outcome = judgeSession(session, service.outcome)
     const tries = outcome === 'failed' ? (estimateTries(session, service.outcome) ?? 0) : 0
     for (const observer of this.#observers) observer.ended?.({ session, outcome, tries, end })
+    this.#ending = { service, at: end }
+    judgeSessions(this.#promotionState, [session])
+    this.#ending = undefined
   }
 
   #judge(attempt: Attempt, service: Service, slot: number): boolean {
@@ -178,6 +196,12 @@ export class Engine {
   #tell(judgement: Judgement): void {
     this.#judgement = judgement
     for (const observer of this.#observers) observer.judged(judgement)
+  }
+
+  #cause(): BanCause {
+    if (this.#ending !== undefined) return { ...this.#ending, judgement: undefined }
+    const judgement = this.#judgement!
+    return { service: judgement.service, at: judgement.attempt, judgement }
   }
 
   #isBanned(family: Family, bytes: Uint8Array, at: number, service: Service): boolean {
@@ -228,8 +252,9 @@ export class Engine {
       log: SILENT,
       onBanned: (bans) => {
         if (mode === 'enforce') this.#hasBans = true
+        const cause = this.#cause()
         for (const ban of bans) {
-          for (const observer of this.#observers) observer.banned?.(ban, mode, this.#judgement!)
+          for (const observer of this.#observers) observer.banned?.(ban, mode, cause)
         }
       },
       now: () => this.#nowMs,

@@ -65,7 +65,8 @@ export class Intake {
     this.#engines = engines
     this.#flows = new FlowTracker({
       assured: (flow) => this.#tell(flow, (engine) => engine.assured(flow)),
-      closed: (flow) => this.#tell(flow, (engine) => engine.closed(flow, this.#momentOf(flow))),
+      closed: (flow) =>
+        this.#tell(flow, (engine) => engine.closed(flow, this.#momentOf(flow), this.#attempt.nowMs)),
     })
     for (const { policy } of engines) {
       for (const { protocol, first, last } of policy.services.flatMap(({ ports }) => ports)) {

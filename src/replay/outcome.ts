@@ -4,7 +4,7 @@ import { ALL_PORTS } from '../control/escalation.ts'
 import { formatPrefix } from '../net/prefix.ts'
 import { BucketRecord } from './bucket-record.ts'
 import { BucketRecords } from './bucket-records.ts'
-import type { Ending, Judgement, Observer, ReplayReason } from './engine.ts'
+import type { BanCause, Ending, Judgement, Observer, ReplayReason } from './engine.ts'
 import type { Moment } from './moment.ts'
 import { type SessionCounts, SessionRecords } from './session-records.ts'
 
@@ -95,7 +95,7 @@ export class Outcome implements Observer {
     this.sessions.add(session, outcome, tries, end)
   }
 
-  banned(ban: Ban, mode: Mode, { attempt, service }: Judgement): void {
+  banned(ban: Ban, mode: Mode, { service, at }: BanCause): void {
     if (this.bans.length >= this.#mostBans) {
       this.bansLeftOut++
       return
@@ -106,7 +106,7 @@ export class Outcome implements Observer {
       service: service.name,
       scope: ban.scope,
       mode,
-      start: { timeMs: attempt.timeMs, elapsedMs: attempt.elapsedMs },
+      start: { timeMs: at.timeMs, elapsedMs: at.elapsedMs },
       seconds: (ban.endMs - ban.startMs) / 1000,
       offence: ban.offence,
       reason: ban.reason,

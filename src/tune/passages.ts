@@ -3,7 +3,7 @@ import type { Ban } from '../control/ban.ts'
 import { formatPrefix } from '../net/prefix.ts'
 import { sourcePrefix } from '../path/source-ring.ts'
 import { type BucketKey, bucketKey } from '../replay/bucket-records.ts'
-import type { Judgement, Observer } from '../replay/engine.ts'
+import type { BanCause, Judgement, Observer } from '../replay/engine.ts'
 import { Recent } from './recent.ts'
 
 /** How far a source came at a service, or all of them together. Times are those of the capture's clock. */
@@ -43,7 +43,8 @@ export class Passages implements Observer {
     }
   }
 
-  banned(_ban: Ban, _mode: Mode, judgement: Judgement): void {
+  banned(_ban: Ban, _mode: Mode, { judgement }: BanCause): void {
+    if (judgement === undefined) return
     for (const passage of this.#passagesOf(judgement)) passage.bannedMs ??= judgement.attempt.nowMs
   }
 

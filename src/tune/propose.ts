@@ -75,11 +75,11 @@ export function limitsOf(proposals: readonly LimitProposal[]): Service['limits']
 
 /**
  * `policy` with other limits. All of it is enforced, since the question is what the limits do, not whether
- * they are trusted yet.
+ * they are trusted yet; and failed logins are left out, which would end attacks before the limits do.
  */
 export function enforcedWith(policy: Policy, limitsFor: (service: Service) => Service['limits']): Policy {
   const services = policy.services.map((service): Service => {
-    return { ...service, mode: 'enforce', limits: limitsFor(service) }
+    return { ...service, mode: 'enforce', limits: limitsFor(service), outcome: undefined }
   })
   return { ...policy, mode: 'enforce', services }
 }

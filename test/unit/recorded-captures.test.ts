@@ -22,8 +22,17 @@ const EXAMPLES = ['192.0.2.0/24', '198.51.100.0/24', '203.0.113.0/24', '198.18.0
 
 const captureOf = (name: string) => `${DIRECTORY}/${name}.pcap.gz`
 
-async function replayed(name: string, enable: readonly string[] | undefined): Promise<Summary> {
-  const policy = shippedPolicy(enable)
+/** Without `failures` sessions are none of its business: what is expected knows the limits only. */
+async function replayed(
+  name: string,
+  enable: readonly string[] | undefined,
+  failures = false,
+): Promise<Summary> {
+  const shipped = shippedPolicy(enable)
+  const services = shipped.services.map((service) =>
+    failures ? service : { ...service, outcome: undefined },
+  )
+  const policy = { ...shipped, services }
   const outcome = new Outcome(policy)
   const engines = [new Engine(policy, [outcome])]
   const facts = await replay({ files: [captureOf(name)], engines, local: undefined })
@@ -123,3 +132,10 @@ function addresses(bytes: Buffer): Prefix[] {
     length: 8 * size,
   }))
 }
+
+test('a guess every two seconds is stopped by its failures long before it is by the limits', async () => {
+  const { policy } = await replayed('ssh-30-a-minute', undefined, true)
+  expect(policy.services.find(({ service }) => service === 'ssh')).toMatchObject({ attempts: 60, refused: 0 })
+  expect(policy.banned[0]).toMatchObject({ service: 'ssh', reason: '5 failed logins' })
+  expect(policy.banned[0]!.afterSeconds).toBeLessThan(15)
+})

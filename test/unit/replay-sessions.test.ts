@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { formatReplay } from '../../src/cli/replay-table.ts'
 import type { OutcomeModel, Policy } from '../../src/config/policy.ts'
+import { parsePrefix } from '../../src/net/prefix.ts'
 import { policy, service } from '../lib/policies.ts'
 import { type ReplayTestOptions, replayFiles, type Sent, writeCapture } from '../lib/replay.ts'
 import { Scratch } from '../lib/scratch.ts'
@@ -162,5 +163,52 @@ describe('sessions in a capture', () => {
     const silent = policy([{ ...services[0]!, outcome: undefined }])
     const { policy: found } = await replayed([{ ...FAILED, atMs: 0 }], silent)
     expect([found.sessions, found.services[0]!.sessions.failed]).toEqual([[], 0])
+  })
+})
+
+describe('evidence in a capture', () => {
+  const loose = { burst: 1000, ratePerSecond: 100 }
+  const failures = { tries: 5, forgetMs: 1_800_000 }
+  const guesses = (from: string, count: number, everyMs: number, startMs = 0) =>
+    Array.from({ length: count }, (_, i) => ({ from, bytes: 1500, atMs: startMs + i * everyMs }))
+  const limits = { source: loose, network: undefined, total: undefined, known: undefined }
+  const judged = service('ssh', 22, { limits, failures, outcome: MODEL })
+
+  test('bans who guesses slowly, below every limit', async () => {
+    const { policy: found } = await replayed(guesses(ATTACKER, 20, 60_000), policy([judged]))
+    expect(found.limited).toEqual([])
+    expect(found.banned[0]).toMatchObject({ source: ATTACKER, service: 'ssh', mode: 'enforce' })
+    expect(found.banned[0]!.afterSeconds).toBeLessThanOrEqual(5 * 60)
+    expect(found.services[0]!.banned).toBeGreaterThan(0)
+  })
+
+  test('bans nobody in shadow mode, and says whom it would have', async () => {
+    const shadow = policy([{ ...judged, mode: 'shadow' }])
+    const { policy: found } = await replayed(guesses(ATTACKER, 20, 60_000), shadow)
+    expect(found.banned[0]).toMatchObject({ source: ATTACKER, mode: 'shadow' })
+    expect(found.services[0]!.banned).toBe(0)
+  })
+
+  test('spares who is on the allow list', async () => {
+    const allowing = policy([judged], { allow: [parsePrefix(ATTACKER)] })
+    const { policy: found } = await replayed(guesses(ATTACKER, 20, 60_000), allowing)
+    expect(found.banned).toEqual([])
+  })
+
+  test('forgives failures when a login succeeds', async () => {
+    const user = Array.from({ length: 8 }, (_, i) => [
+      ...guesses(USER, 3, 2000, i * 60_000),
+      { from: USER, bytes: 9000, atMs: i * 60_000 + 10_000 },
+    ]).flat()
+    const { policy: found } = await replayed(user, policy([judged]))
+    expect(found.banned).toEqual([])
+  })
+
+  test('gives who has logged in the limit of those known good', async () => {
+    const tight = { burst: 2, ratePerSecond: 1 / 86_400 }
+    const service = { ...judged, limits: { ...limits, source: tight, known: loose }, failures: undefined }
+    const logins = Array.from({ length: 10 }, (_, i) => ({ ...SUCCEEDED, atMs: i * 5000 }))
+    const { policy: found } = await replayed(logins, policy([service]))
+    expect(found.services[0]).toMatchObject({ accepted: 10, refused: 0 })
   })
 })

@@ -4,8 +4,9 @@ import type { Attempt } from '../attempt.ts'
 
 /** Where each lies in the table is not to depend on chance. */
 const SEED = Uint32Array.of(3, 4)
-/** Client's address, server's address, ports. */
+/** Client's address, server's address, ports. Of an IPv4 address only the first word is in use. */
 const WORDS = 9
+const PORTS = 8
 
 /**
  * What is known of each connection, in typed arrays of a fixed size, found by addresses and ports. When there
@@ -29,6 +30,8 @@ export class FlowTable {
   readonly #tuples: Uint32Array
   readonly #families: Uint8Array
   readonly #tuple = new Uint32Array(WORDS)
+  /** Of an address of the packet at hand. */
+  #words = 0
   #high = 0
   #low = 0
 
@@ -100,26 +103,27 @@ export class FlowTable {
 
   /** The client's in the upper 16 bits, the server's in the lower. */
   ports(slot: number): number {
-    return this.#tuples[slot * WORDS + 8]!
+    return this.#tuples[slot * WORDS + PORTS]!
   }
 
   /** Fills `#tuple` and its two hashes, each a round of multiplication for every word that is in use. */
   #read({ bytes, sourceAt, destinationAt, view }: Attempt, isFromServer: boolean): void {
     const tuple = this.#tuple
     const { sourcePort, destinationPort } = view
-    const words = view.family === 4 ? 1 : 4
     const clientAt = isFromServer ? destinationAt : sourceAt
     const serverAt = isFromServer ? sourceAt : destinationAt
     const ports = isFromServer ? (destinationPort << 16) | sourcePort : (sourcePort << 16) | destinationPort
+    tuple[PORTS] = ports
     this.#high = ports
     this.#low = ports
-    if (view.family === 4) tuple.fill(0)
-    for (let word = 0; word < words; word++) {
-      tuple[word] = uint32(bytes, clientAt + 4 * word)
-      tuple[4 + word] = uint32(bytes, serverAt + 4 * word)
-      this.#mix(tuple[word]!, tuple[4 + word]!)
+    this.#words = view.family === 4 ? 1 : 4
+    for (let word = 0; word < this.#words; word++) {
+      const client = uint32(bytes, clientAt + 4 * word)
+      const server = uint32(bytes, serverAt + 4 * word)
+      tuple[word] = client
+      tuple[4 + word] = server
+      this.#mix(client, server)
     }
-    tuple[8] = ports
     this.#high >>>= 0
     this.#low >>>= 0
   }
@@ -131,10 +135,14 @@ export class FlowTable {
     this.#low = Math.imul(low ^ (low >>> 13) ^ client, 0x27d4eb2f)
   }
 
+  /** Families are told apart by the table's tag. */
   #isSame(slot: number): boolean {
+    const tuples = this.#tuples
+    const tuple = this.#tuple
     const at = slot * WORDS
-    for (let word = 0; word < WORDS; word++) {
-      if (this.#tuples[at + word] !== this.#tuple[word]) return false
+    if (tuples[at + PORTS] !== tuple[PORTS]) return false
+    for (let word = 0; word < this.#words; word++) {
+      if (tuples[at + word] !== tuple[word] || tuples[at + 4 + word] !== tuple[4 + word]) return false
     }
     return true
   }

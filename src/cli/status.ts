@@ -4,6 +4,7 @@ import { counted } from '../control/counted.ts'
 import type { StatusReport } from '../control/protocol.ts'
 import { roughDuration } from '../control/rough-duration.ts'
 import { type AskOptions, jsonOption, socketOption } from './command-options.ts'
+import { formatDns } from './dns-text.ts'
 import { show } from './show.ts'
 import { formatTable } from './table.ts'
 
@@ -11,12 +12,18 @@ import { formatTable } from './table.ts'
 export function statusCommand(): Command {
   return new Command('status')
     .description('what the daemon does and how it fares')
+    .option('--dns', 'who asks DNS, for what, and who makes this host ask')
     .addOption(jsonOption())
     .addOption(socketOption())
     .action(status)
 }
 
-async function status(options: AskOptions): Promise<void> {
+async function status(options: AskOptions & { dns?: true }): Promise<void> {
+  if (options.dns) {
+    const report = await ask(options.socket, { op: 'dns' })
+    show(options, report, formatDns(report))
+    return
+  }
   const report = await ask(options.socket, { op: 'status' })
   show(options, report, formatStatus(report, Date.now()))
 }

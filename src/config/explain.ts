@@ -55,6 +55,7 @@ export function policyAsJson(policy: Policy): object {
       sweep: policy.dns.sweep ?? null,
       flood: policy.dns.flood ?? null,
       unsolicited: policy.dns.unsolicited ?? null,
+      induced: policy.dns.induced ?? null,
     },
     holds: policy.holds ?? null,
     trust: policy.trust ?? null,
@@ -149,13 +150,15 @@ function explainHolds(holds: HoldPolicy | undefined): string {
 }
 
 function explainDns(policy: Policy): string[] {
-  const { reverse, malformed, sweep, flood, slip, notrack, unsolicited } = policy.dns
+  const { reverse, malformed, sweep, flood, slip, slipPerSecond, notrack, unsolicited, induced } = policy.dns
   const alarm =
     unsolicited && `are dropped and counted; an alarm from ${describeRate(unsolicited.alarmPerSecond)} on`
   const answers = `dns: answers that nobody asked for ${alarm ?? 'pass'}`
-  if (!policy.services.some(({ dns }) => dns)) return [answers]
+  const lookups = `  reverse lookups that clients cause ${induced ? explainInduced(induced) : 'are not looked at'}`
+  if (!policy.services.some(({ dns }) => dns)) return [answers, lookups]
   return [
     answers,
+    lookups,
     `  queries to the DNS service ${notrack ? 'pass conntrack by' : 'are tracked like all else'}`,
     'dns reverse queries:',
     ...explainDnsLimits(reverse),
@@ -163,7 +166,7 @@ function explainDns(policy: Policy): string[] {
     ...explainDnsLimits(malformed),
     ...(sweep === undefined ? ['dns sweeps: off'] : explainSweep(sweep)),
     flood === undefined ? 'dns floods: off' : explainFlood(flood),
-    `dns slip: ${slip === 0 ? 'off' : `one in ${slip} refused queries is asked to come back over TCP`}`,
+    `dns slip: ${slip === 0 ? 'off' : `one in ${slip} refused queries is asked to come back over TCP, at most ${describeRate(slipPerSecond)}`}`,
   ]
 }
 
@@ -201,6 +204,11 @@ function explainTrust(trust: TrustPolicy | undefined): string {
 function explainNetworks(networks: NetworkPolicy | undefined): string {
   if (networks === undefined) return 'networks: off, sources are banned one by one'
   return `networks: banned when ${networks.sources} of their parts have offended within ${formatDuration(networks.memoryMs)}`
+}
+
+function explainInduced({ alarmPerHour, ban }: NonNullable<DnsPolicy['induced']>): string {
+  const banned = ban && `; a ban after ${grouped(ban.strikes)} within ${formatDuration(ban.withinMs)}`
+  return `are counted; an alarm from ${grouped(alarmPerHour)} an hour for a service on${banned ?? ', and no ban'}`
 }
 
 /** How long the first, second ... ban is, in ms, up to the longest; at most ten. */

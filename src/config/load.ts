@@ -1,22 +1,23 @@
 import { readFileSync, type Stats, statSync } from 'node:fs'
 import { EXIT, Failure } from '../failure.ts'
 import { type Path, PolicyDocument, type Problem } from './document.ts'
-import type {
-  DnsLimits,
-  DnsPolicy,
-  Limit,
-  OutcomeKind,
-  OutcomeModel,
-  Policy,
-  PortRange,
-  Service,
+import {
+  answersTcp,
+  type DnsLimits,
+  type DnsPolicy,
+  type Limit,
+  type OutcomeKind,
+  type OutcomeModel,
+  type Policy,
+  type Service,
+  speaksDns,
 } from './policy.ts'
 import { type PolicyFile, policyFile } from './schema.ts'
 
 /** An allow list of 65,536 entries fits. */
 const MOST_BYTES = 2 ** 20
-/** Assigned by IANA to domain. */
-const DNS_PORT = 53
+/** BIND and NSD do the same. */
+const DEFAULT_SLIP = 2
 /** More lines than this nobody reads, and a file that is no policy at all has as many as it likes. */
 const MOST_LINES = 100
 
@@ -152,7 +153,7 @@ function toPolicy(file: PolicyFile): Policy {
       proof: file.ban.proof,
       proofWindowMs: file.ban.proofWindow,
     },
-    dns: toDns(file.dns),
+    dns: toDns(file),
     holds: file.holds,
     trust: file.trust && {
       firstMs: file.trust.first,
@@ -187,7 +188,7 @@ function toService(
     name,
     ports: file.ports,
     mode: file.mode,
-    dns: file.dns ?? file.ports.some(isDnsPort),
+    dns: speaksDns(file),
     limits: {
       source: toLimit(file.limits.source),
       network: toLimit(file.limits.network),
@@ -232,12 +233,8 @@ function toOutcomeModel(
   }
 }
 
-function isDnsPort({ protocol, first, last }: PortRange): boolean {
-  return protocol === 'udp' && first <= DNS_PORT && DNS_PORT <= last
-}
-
-function toDns(file: PolicyFile['dns']): DnsPolicy {
-  const { reverse, malformed, sweep, flood, slip, notrack, unsolicited } = file
+function toDns({ dns, services }: PolicyFile): DnsPolicy {
+  const { reverse, malformed, sweep, flood, unsolicited, induced, ...given } = dns
   return {
     reverse: toDnsLimits(reverse),
     malformed: toDnsLimits(malformed),
@@ -249,10 +246,22 @@ function toDns(file: PolicyFile['dns']): DnsPolicy {
       network: toLimit(sweep.network),
     },
     flood: flood && { usualPerSecond: flood.usual, factor: flood.factor, calmMs: flood.calm },
-    slip,
-    notrack,
+    slip: given.slip ?? (servedByTcp(services).every(Boolean) ? DEFAULT_SLIP : 0),
+    slipPerSecond: given.slipRate,
+    notrack: given.notrack,
     unsolicited: unsolicited && { alarmPerSecond: unsolicited.alarm },
+    induced: induced && {
+      alarmPerHour: induced.alarm,
+      ban: induced.strikes === 0 ? undefined : { strikes: induced.strikes, withinMs: induced.within },
+    },
   }
+}
+
+/** For each DNS service whether those who are asked to come back over TCP can. */
+function servedByTcp(services: PolicyFile['services']): boolean[] {
+  return Object.values(services)
+    .filter((each) => each.enabled && speaksDns(each))
+    .map(answersTcp)
 }
 
 function toDnsLimits({ source, network, total }: PolicyFile['dns']['reverse']): DnsLimits {

@@ -125,10 +125,22 @@ export interface DnsPolicy {
   readonly flood: FloodPolicy | undefined
   /** One in so many refused queries is answered with TC=1; 0: none. */
   readonly slip: number
+  /** Such answers at most. */
+  readonly slipPerSecond: number
   /** Queries to the DNS service and its answers pass conntrack by. */
   readonly notrack: boolean
   /** `undefined`: answers that nobody asked for pass. */
   readonly unsolicited: UnsolicitedPolicy | undefined
+  /** `undefined`: what this host itself asks is not looked at. */
+  readonly induced: InducedPolicy | undefined
+}
+
+/** About the reverse lookups that clients make this host do. */
+interface InducedPolicy {
+  /** From so many within an hour, for the clients of one service, there is an alarm. */
+  readonly alarmPerHour: number
+  /** How many within which time make an offender of the client; `undefined`: nobody is banned over them. */
+  readonly ban: { readonly strikes: number; readonly withinMs: number } | undefined
 }
 
 interface UnsolicitedPolicy {
@@ -209,12 +221,28 @@ export interface BanPolicy {
   readonly proofWindowMs: number
 }
 
-/** The UDP ports of the DNS services: of those that have 53/udp among their ports. */
+/** The UDP ports of the DNS services. */
 export function dnsPorts({ services }: Pick<Policy, 'services'>): PortRange[] {
-  return services.filter(servesDns).flatMap(({ ports }) => ports.filter(({ protocol }) => protocol === 'udp'))
+  return services
+    .filter(({ dns }) => dns)
+    .flatMap(({ ports }) => ports.filter(({ protocol }) => protocol === 'udp'))
 }
 
-/** Whether 53/udp is among the ports of a service: then what comes there is read as DNS. */
-export function servesDns({ ports }: Pick<Service, 'ports'>): boolean {
-  return ports.some(({ protocol, first, last }) => protocol === 'udp' && first <= 53 && last >= 53)
+/** Whether datagrams to a service are DNS queries: as it says, or where 53/udp is among its ports. */
+export function speaksDns(service: { ports: readonly PortRange[]; dns?: boolean | undefined }): boolean {
+  const isDnsPort = ({ protocol, first, last }: PortRange) => protocol === 'udp' && first <= 53 && last >= 53
+  return service.dns ?? service.ports.some(isDnsPort)
+}
+
+/** Whether a DNS service has each of its UDP ports as a TCP port too, where refused queries may come back. */
+export function answersTcp({ ports }: { ports: readonly PortRange[] }): boolean {
+  const tcp = ports.filter(({ protocol }) => protocol === 'tcp')
+  return ports
+    .filter(({ protocol }) => protocol === 'udp')
+    .every((udp) => tcp.some(({ first, last }) => first <= udp.first && last >= udp.last))
+}
+
+/** The queue of this host's own queries: the next behind those of the path threads. */
+export function ownQueriesQueue({ queue, threads }: Pick<Policy, 'queue' | 'threads'>): number {
+  return queue.first + threads
 }

@@ -1,5 +1,5 @@
 import type { core } from 'zod'
-import { type PortRange, servesDns } from './policy.ts'
+import { answersTcp, type PortRange, speaksDns } from './policy.ts'
 import { formatDuration, formatPorts, grouped } from './values.ts'
 
 /** What an ipset entry's timeout can hold: (UINT_MAX >> 1) / MSEC_PER_SEC, linux/netfilter/ipset/ip_set_timeout.h. */
@@ -13,7 +13,7 @@ const LIMIT_KINDS = ['source', 'network', 'total'] as const
 type Context = Pick<core.$RefinementCtx, 'issues' | 'addIssue'>
 type LimitSettings = { burst: number; rate: number }
 type LimitsSettings = { [kind in (typeof LIMIT_KINDS)[number] | 'known']?: LimitSettings | undefined }
-type ServiceSettings = { enabled: boolean; ports: PortRange[]; ban?: unknown }
+type ServiceSettings = { enabled: boolean; ports: PortRange[]; ban?: unknown; dns?: boolean | undefined }
 
 // What two or more settings must be together. These checks also run when another part of their section is
 // wrong, so that one run shows every error; each asks `isSound` before it believes a value.
@@ -179,7 +179,7 @@ export function outcomesAreApart(
 }
 
 export function partsFitTogether(
-  file: { threads: number; sources: number; queue: { first: number } },
+  file: { threads: number; sources: number; queue: { first: number }; dns: { induced?: unknown } },
   context: Context,
 ): void {
   if (!isSound(context, 'threads')) return
@@ -188,20 +188,30 @@ export function partsFitTogether(
     const least = grouped(threads * SOURCES_PER_THREAD)
     complain(context, ['sources'], `${sources} are too few for ${threads} threads; write at least ${least}`)
   }
-  const last = 65_536 - threads
+  const isAsking = isSound(context, 'dns') && file.dns.induced !== undefined
+  const last = 65_536 - threads - (isAsking ? 1 : 0)
   if (isSound(context, 'queue', 'first') && file.queue.first > last) {
-    const wanted = `each of the ${threads} threads has a queue and the highest number is 65,535; write ${last} or less`
+    const another = isAsking ? ', dns.induced has another,' : ''
+    const wanted = `each of the ${threads} threads has a queue${another} and the highest number is 65,535; write ${last} or less`
     complain(context, ['queue', 'first'], `${file.queue.first} is too high: ${wanted}`)
   }
 }
 
 /** What is said of the DNS service must have one that it can be true of. */
 export function dnsFitsServices(
-  file: { services: Record<string, ServiceSettings>; dns: { notrack: boolean } },
+  file: { services: Record<string, ServiceSettings>; dns: { notrack: boolean; slip?: number | undefined } },
   context: Context,
 ): void {
   if (!isSound(context, 'services') || !isSound(context, 'dns')) return
-  const services = Object.values(file.services).filter((each) => each.enabled && servesDns(each))
+  const services = Object.values(file.services).filter((each) => each.enabled && speaksDns(each))
+  if (file.dns.slip !== undefined && file.dns.slip > 0 && !services.every(answersTcp)) {
+    const wanted = 'write 0, or add its ports as /tcp and let the server listen there'
+    complain(
+      context,
+      ['dns', 'slip'],
+      `asks clients to come back over TCP, where a DNS service has no port; ${wanted}`,
+    )
+  }
   if (file.dns.notrack && services.length === 0) {
     complain(
       context,

@@ -159,9 +159,17 @@ export const policyFile = section({
           calm: value(duration(SECOND, 3600 * SECOND), '30s'),
         }),
       ),
-      slip: value(integer(0, 10), 2),
+      slip: value(integer(0, 10)).optional(),
+      slipRate: value(rate, '1000/s'),
       notrack: value(boolean, false),
       unsolicited: orOff(section({ alarm: value(rate, '10/s') })),
+      induced: orOff(
+        section({
+          alarm: value(integer(1, 1_000_000), 1000),
+          strikes: value(integer(0, 10_000), 0),
+          within: value(duration(SECOND, 7 * DAY), '1h'),
+        }),
+      ),
     }),
   ),
   queue: orEmpty(

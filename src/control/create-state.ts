@@ -1,11 +1,14 @@
+import { randomFillSync } from 'node:crypto'
 import type { Policy } from '../config/policy.ts'
 import { Firewall } from '../firewall/firewall.ts'
 import type { ServiceSlots } from '../path/service-slots.ts'
+import { Alarms } from './alarms.ts'
 import { AllowList } from './allow-list.ts'
 import { Bans } from './bans.ts'
 import type { ConnectionSweeper } from './connection-sweeper.ts'
 import { Evidence } from './evidence.ts'
 import { Holds } from './holds.ts'
+import { InducedLookups } from './induced-lookups.ts'
 import { kernelBanSets } from './kernel-ban-sets.ts'
 import type { Log } from './log.ts'
 import { MemoryBanSets } from './memory-ban-sets.ts'
@@ -16,6 +19,7 @@ import { rememberIn } from './remembered.ts'
 import { Serial } from './serial.ts'
 import { SessionCounts } from './session-counts.ts'
 import type { SessionWatch } from './session-watch.ts'
+import { Slip } from './slip.ts'
 import type { DaemonState } from './state.ts'
 import { Store } from './store.ts'
 import { Suspects } from './suspects.ts'
@@ -67,6 +71,13 @@ export function createState({ sweeper, ...given }: NewState): DaemonState {
     suspects: new Suspects(now),
     sessionCounts: new SessionCounts(),
     evidence: new Evidence({ trust, log, now }),
+    induced: new InducedLookups({
+      connections: given.threads,
+      slotOf: (service) => given.slots.slotOf(service),
+      seed: randomFillSync(new Uint32Array(1)),
+    }),
+    alarms: new Alarms(log),
+    slip: new Slip(),
     serial: new Serial(),
     trial: undefined,
     panic: { mark: undefined, isOnDisk: false, saidMs: 0 },

@@ -8,12 +8,14 @@ import { compilePolicy } from '../path/compile.ts'
 import { ServiceSlots } from '../path/service-slots.ts'
 import { liftAllowed } from './allowed.ts'
 import { carryOutHolds } from './carry-out-holds.ts'
+import { chargeLookups } from './charge-lookups.ts'
 import { coalesce } from './coalesce.ts'
 import { ConnectionSweeper } from './connection-sweeper.ts'
 import { openControlSocket } from './control-socket.ts'
 import { counted } from './counted.ts'
 import { createState } from './create-state.ts'
 import { ALL_PORTS } from './escalation.ts'
+import { refreshSlip } from './follow-slip.ts'
 import { handle } from './handle.ts'
 import { heal } from './heal.ts'
 import { serveHttp } from './http.ts'
@@ -123,6 +125,9 @@ async function start(options: Start): Promise<DaemonState> {
     onHolds: coalesce(HOLDS_PAUSE_MS, () => {
       if (state !== undefined && !state.serial.isClosed) carryOutHolds(state)
     }),
+    onLookups: coalesce(PROMOTIONS_PAUSE_MS, () => {
+      if (state !== undefined && !state.serial.isClosed) chargeLookups(state)
+    }),
     onGivenUp: lifetime.fail,
     now: pathClockMs,
   })
@@ -146,6 +151,7 @@ async function start(options: Start): Promise<DaemonState> {
     () => created.policy.firewall.checkMs,
   )
   undo.push('end the repairs', () => healer.stop())
+  await refreshSlip(created)
   state = created
   sessions.start()
   introduce(created)

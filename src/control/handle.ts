@@ -1,5 +1,6 @@
 import { addAllowed, listAllowed, removeAllowed } from './allow-requests.ts'
 import { addBan, listBans, removeBan } from './ban-requests.ts'
+import { dnsReport } from './dns-report.ts'
 import { explain } from './explain.ts'
 import { forgetLearned, listLearned } from './learned-requests.ts'
 import { beginPanic, endPanic } from './panic.ts'
@@ -14,6 +15,8 @@ export async function handle(state: DaemonState, request: Request): Promise<unkn
   switch (request.op) {
     case 'status':
       return statusReport(state)
+    case 'dns':
+      return dnsReport(state)
     case 'reload':
       return state.serial.run(() => reload(state))
     case 'apply':

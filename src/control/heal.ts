@@ -2,6 +2,8 @@ import { setSizes } from '../firewall/sets.ts'
 import { refreshHostEntries } from './allowed.ts'
 import { countBypassed } from './bypassed.ts'
 import { counted } from './counted.ts'
+import { checkDnsAlarms } from './dns-alarms.ts'
+import { refreshSlip } from './follow-slip.ts'
 import { watchPanic } from './panic.ts'
 import { judgePromotions } from './promotions.ts'
 import type { DaemonState } from './state.ts'
@@ -16,6 +18,8 @@ export async function heal(state: DaemonState): Promise<void> {
     log.reportSuppressed()
     // The message of a path thread that died right after its last promotions may be lost.
     judgePromotions(state)
+    checkDnsAlarms(state)
+    await refreshSlip(state)
     await refreshHostEntries(state)
     if (await watchPanic(state)) return
     const { problems, queuePackets } = await firewall.verify()

@@ -1,6 +1,8 @@
+import { ANSWER_KINDS } from '../path/dns/answer-kinds.ts'
 import { DNS_KINDS } from '../path/dns/message.ts'
 import { SWEEP_KINDS } from '../path/dns/sweeps.ts'
 import { ALLOW_ORIGINS } from './allow-list.ts'
+import { lookupsAlarm, UNSOLICITED_ALARM, unsolicitedAnswers } from './dns-alarms.ts'
 import {
   activeBans,
   BATCHES,
@@ -22,6 +24,7 @@ import {
   sample,
   sessionOutcomes,
 } from './metric-samples.ts'
+import { pathClockMs } from './path-clock.ts'
 import { sumOver } from './path-totals.ts'
 import { SESSION_METRICS } from './session-metrics.ts'
 import type { DaemonState } from './state.ts'
@@ -264,6 +267,80 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
     type: 'counter',
     labels: ['outcome'],
     read: replies,
+  },
+  {
+    name: 'sluice_dns_slip_possible',
+    help: '1 if refused DNS queries are asked to come back over TCP: dns.slip is set and somebody listens there.',
+    type: 'gauge',
+    read: ({ policy, slip }) => one(policy.dns.slip > 0 && slip.obstacle === '' ? 1 : 0),
+  },
+  {
+    name: 'sluice_dns_proven_resolvers_total',
+    help: 'Sources that were asked to come back over TCP and did: known good to the DNS service for an hour.',
+    type: 'counter',
+    read: ({ slip }) => one(slip.proven),
+  },
+  {
+    name: 'sluice_dns_unsolicited_answers_total',
+    help: 'Answers from port 53 that nobody here has asked for, by what they answer.',
+    type: 'counter',
+    labels: ['kind'],
+    read: ({ threads }) => {
+      const counts = sumOver(threads, (counters) => counters.answers)
+      return ANSWER_KINDS.map((kind, i) => sample({ kind }, counts[i]!))
+    },
+  },
+  {
+    name: 'sluice_dns_unsolicited_answers_per_second',
+    help: 'The same in the last whole minute, on average.',
+    type: 'gauge',
+    read: (state) => one(unsolicitedAnswers(state).count / 60),
+  },
+  {
+    name: 'sluice_dns_unsolicited_answer_sources',
+    help: 'From how many different sources they seemed to come in the last whole minute, within a few per cent.',
+    type: 'gauge',
+    read: (state) => one(unsolicitedAnswers(state).sources),
+  },
+  {
+    name: 'sluice_dns_unsolicited_answers_alarm',
+    help: '1 while more of them come a second than dns.unsolicited.alarm.',
+    type: 'gauge',
+    read: ({ alarms }) => one(alarms.isOn(UNSOLICITED_ALARM) ? 1 : 0),
+  },
+  {
+    name: 'sluice_dns_induced_lookups_total',
+    help: 'Reverse lookups of this host that a client of the service has caused (none: nobody who was here).',
+    type: 'counter',
+    labels: ['service'],
+    read: ({ policy, induced }) => [
+      ...policy.services.map(({ name }) => sample({ service: name }, induced.count(name).total)),
+      sample({ service: 'none' }, induced.unexplained),
+    ],
+  },
+  {
+    name: 'sluice_dns_induced_lookups_last_hour',
+    help: 'The same, within the last hour.',
+    type: 'gauge',
+    labels: ['service'],
+    read: ({ policy, induced }) =>
+      policy.services.map(({ name }) =>
+        sample({ service: name }, induced.count(name).lastHour(pathClockMs())),
+      ),
+  },
+  {
+    name: 'sluice_dns_induced_lookups_alarm',
+    help: '1 while clients of the service cause more reverse lookups an hour than dns.induced.alarm.',
+    type: 'gauge',
+    labels: ['service'],
+    read: ({ policy, alarms }) =>
+      policy.services.map(({ name }) => sample({ service: name }, alarms.isOn(lookupsAlarm(name)) ? 1 : 0)),
+  },
+  {
+    name: 'sluice_dns_lookups_lost_total',
+    help: 'Reverse lookups of this host that were not counted since too many came at once.',
+    type: 'counter',
+    read: ({ threads }) => one(threads.own?.counters.lookupsLost[0]),
   },
   {
     name: 'sluice_firewall_in_place',

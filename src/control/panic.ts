@@ -10,6 +10,7 @@ import {
   writePanicMark,
 } from './panic-marker.ts'
 import type { Results } from './protocol.ts'
+import { withSlip } from './slip.ts'
 import type { DaemonState, PanicState } from './state.ts'
 
 /** So often the log repeats that panic is on. */
@@ -20,8 +21,9 @@ export function compiledFor({
   policy,
   slots,
   panic,
-}: Pick<DaemonState, 'policy' | 'slots' | 'panic'>): CompiledPolicy {
-  const compiled = compilePolicy(policy, slots)
+  slip,
+}: Pick<DaemonState, 'policy' | 'slots' | 'panic' | 'slip'>): CompiledPolicy {
+  const compiled = compilePolicy(withSlip(policy, slip), slots)
   if (panic.mark !== undefined) compiled.isShadow.fill(1)
   return compiled
 }

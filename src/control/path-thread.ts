@@ -4,6 +4,9 @@ import { QUEUE_COUNTERS, type QueueOptions } from '../kernel/queue.ts'
 import { BucketReader } from '../path/bucket-reader.ts'
 import type { CompiledPolicy } from '../path/compile.ts'
 import { PathCounters } from '../path/counters.ts'
+import { AnswerWindow } from '../path/dns/answer-window.ts'
+import { HeavyHitters } from '../path/heavy-hitters.ts'
+import { LookupRing, type OwnLookup } from '../path/lookup-ring.ts'
 import { createSharedState, type SharedState } from '../path/shared.ts'
 import { type HandedOver, SourceRing } from '../path/source-ring.ts'
 import type { FromPathThread, PathThreadData, ToPathThread } from '../path/thread.ts'
@@ -18,6 +21,7 @@ export interface PathThreadOptions {
   readonly faultAtPacket: number | undefined
   readonly onPromotions: () => void
   readonly onHolds: () => void
+  readonly onLookups: () => void
   /** It ended unasked. Called at most once for each `open`. */
   readonly onDeath: (why: string) => void
 }
@@ -34,6 +38,13 @@ export class PathThread {
   readonly #shared: SharedState
   readonly #promotions: SourceRing
   readonly #holds: SourceRing
+  readonly #lookups: LookupRing
+  readonly #slipped: SourceRing
+  readonly answers: AnswerWindow
+  /** Why refused DNS queries cannot be answered, such as EPERM. */
+  replyFailure: string | undefined
+  readonly queriers: HeavyHitters
+  readonly reverseNetworks: HeavyHitters
   /** Written by the thread as of its last batch; counts from 0 in each worker. */
   readonly #queueCounters = new Float64Array(new SharedArrayBuffer(QUEUE_COUNTERS.length * 8))
   /** What earlier workers have counted. */
@@ -51,6 +62,11 @@ export class PathThread {
     this.buckets = new BucketReader(this.#shared)
     this.#promotions = new SourceRing(this.#shared.promotions)
     this.#holds = new SourceRing(this.#shared.holds)
+    this.#lookups = new LookupRing(this.#shared.lookups)
+    this.#slipped = new SourceRing(this.#shared.slipped)
+    this.answers = new AnswerWindow(this.#shared.answers, this.#shared.seed)
+    this.queriers = new HeavyHitters(this.#shared.queriers, this.#shared.seed)
+    this.reverseNetworks = new HeavyHitters(this.#shared.reverseNetworks, this.#shared.seed)
   }
 
   get isLive(): boolean {
@@ -65,6 +81,16 @@ export class PathThread {
   /** Sources and networks to be held, handed over since the last call. */
   drainHolds(): HandedOver[] {
     return this.#holds.drain()
+  }
+
+  /** Reverse lookups of this host's own programs since the last call. */
+  drainLookups(): OwnLookup[] {
+    return this.#lookups.drain()
+  }
+
+  /** Sources whose refused DNS queries were answered since the last call. */
+  drainSlipped(): HandedOver[] {
+    return this.#slipped.drain()
   }
 
   /** The addon's counters over all workers so far, in the order of QUEUE_COUNTERS. */
@@ -92,6 +118,7 @@ export class PathThread {
       let why = 'it ended by itself'
       worker.on('message', (message: FromPathThread) => {
         if (message.type === 'ready') {
+          this.replyFailure = message.replyFailure
           this.#worker = worker
           resolve()
         } else if (message.type === 'failed') reject(openFailure(this.queue, message.code, message.message))
@@ -133,6 +160,7 @@ export class PathThread {
   #receive(message: FromPathThread): void {
     if (message.type === 'promotions') this.#options.onPromotions()
     if (message.type === 'holds') this.#options.onHolds()
+    if (message.type === 'lookups') this.#options.onLookups()
     if (message.type === 'policy') {
       this.#acknowledgements.get(message.id)?.()
       this.#acknowledgements.delete(message.id)

@@ -1,4 +1,4 @@
-import type { Policy } from '../config/policy.ts'
+import { ownQueriesQueue, type Policy } from '../config/policy.ts'
 import { EXIT, Failure } from '../failure.ts'
 import { REPLY_MARK } from '../firewall/names.ts'
 import { shardConstant, shardOf } from '../firewall/shard.ts'
@@ -6,6 +6,7 @@ import type { Prefix } from '../net/prefix.ts'
 import type { SourceReading } from '../path/bucket-reader.ts'
 import type { CompiledPolicy } from '../path/compile.ts'
 import { KnownGood } from '../path/known-good.ts'
+import type { OwnLookup } from '../path/lookup-ring.ts'
 import type { HandedOver } from '../path/source-ring.ts'
 import type { Log } from './log.ts'
 import { PathThread } from './path-thread.ts'
@@ -23,6 +24,7 @@ export interface PathThreadsOptions {
   readonly log: Log
   readonly onPromotions: () => void
   readonly onHolds: () => void
+  readonly onLookups: () => void
   /** A thread could not be kept alive: without it its queue's packets pass unlimited. */
   readonly onGivenUp: (failure: Failure) => void
   /** Monotonic milliseconds. */
@@ -34,6 +36,11 @@ export class PathThreads {
   readonly all: readonly PathThread[]
   /** Read by all of them. */
   readonly known: KnownGood
+  /**
+   * Another one, with a queue of its own behind theirs, sees what this host itself asks of DNS: a flood in their
+   * queues keeps nobody here waiting for an answer. `undefined` where the policy does not want to know.
+   */
+  readonly own: PathThread | undefined
   restarts = 0
   readonly #options: PathThreadsOptions
   readonly #limit: RestartLimit
@@ -42,31 +49,39 @@ export class PathThreads {
   #isStopping = false
 
   private constructor(options: PathThreadsOptions) {
-    const { policy, compiled, faultAtPacket, onPromotions, onHolds, now } = options
+    const { policy, compiled, now } = options
     this.#options = options
     this.#compiled = compiled
     this.#limit = new RestartLimit(RESTARTS_MAX, RESTARTS_WINDOW_MS, now)
     const known = KnownGood.create()
     this.known = new KnownGood(known)
-    this.all = Array.from({ length: policy.threads }, (_, n) => {
-      const thread: PathThread = new PathThread({
-        queue: { ...policy.queue, first: policy.queue.first + n, count: 1, replyMark: REPLY_MARK },
-        sources: Math.ceil(policy.sources / policy.threads),
-        known,
-        faultAtPacket,
-        onPromotions,
-        onHolds,
-        onDeath: (why) => void this.#restart(thread, why),
-      })
-      return thread
+    const sources = Math.ceil(policy.sources / policy.threads)
+    this.all = Array.from({ length: policy.threads }, (_, n) =>
+      this.#create(policy.queue.first + n, sources, known),
+    )
+    if (policy.dns.induced !== undefined) this.own = this.#create(ownQueriesQueue(policy), 1, known)
+  }
+
+  #create(queue: number, sources: number, known: SharedArrayBuffer): PathThread {
+    const thread: PathThread = new PathThread({
+      ...this.#options,
+      queue: { ...this.#options.policy.queue, first: queue, count: 1, replyMark: REPLY_MARK },
+      sources,
+      known,
+      onDeath: (why) => void this.#restart(thread, why),
     })
+    return thread
+  }
+
+  get #each(): PathThread[] {
+    return this.own === undefined ? [...this.all] : [...this.all, this.own]
   }
 
   /** Resolves when every queue is bound. @throws Failure (inUse, unavailable, osError); then none is. */
   static async start(options: PathThreadsOptions): Promise<PathThreads> {
     const threads = new PathThreads(options)
     try {
-      for (const thread of threads.all) await thread.open(options.compiled)
+      for (const thread of threads.#each) await thread.open(options.compiled)
     } catch (error) {
       await threads.stop()
       throw error
@@ -86,6 +101,24 @@ export class PathThreads {
     return this.all.flatMap((thread) => thread.drainHolds())
   }
 
+  drainSlipped(): HandedOver[] {
+    return this.all.flatMap((thread) => thread.drainSlipped())
+  }
+
+  /** Why refused DNS queries cannot be answered, such as EPERM. */
+  get replyFailure(): string | undefined {
+    return this.all.find((thread) => thread.replyFailure !== undefined)?.replyFailure
+  }
+
+  drainLookups(): OwnLookup[] {
+    return this.own?.drainLookups() ?? []
+  }
+
+  /** See `BucketReader.fullAtMs`. */
+  fullAtMs(source: Prefix, service: number): number | undefined {
+    return this.#threadOf(source).buckets.fullAtMs(source, service)
+  }
+
   /** The buckets of `source` on the thread that its network comes to. @param nowMs the path's clock. */
   bucketsOf(source: Prefix, service: number, nowMs: number): SourceReading {
     return this.#threadOf(source).buckets.read(source, service, this.#compiled, nowMs)
@@ -99,13 +132,13 @@ export class PathThreads {
   /** Puts `compiled` in force on all threads, and on those that are started later. */
   async swap(compiled: CompiledPolicy): Promise<void> {
     this.#compiled = compiled
-    await Promise.all(this.all.map((thread) => thread.swap(compiled)))
+    await Promise.all(this.#each.map((thread) => thread.swap(compiled)))
   }
 
   /** Resolves when every queued packet has its verdict and no queue is bound any more. */
   async stop(): Promise<void> {
     this.#isStopping = true
-    await Promise.all(this.all.map((thread) => thread.stop()))
+    await Promise.all(this.#each.map((thread) => thread.stop()))
   }
 
   #threadOf(source: Prefix): PathThread {

@@ -25,6 +25,7 @@ export function reloadable(running: Policy, loaded: Policy): ReloadablePolicy {
       ? running.trust
       : { ...loaded.trust, maxEntries: running.trust.maxEntries },
     ban: { ...loaded.ban, maxEntries: running.ban.maxEntries },
+    dns: { ...loaded.dns, induced: running.dns.induced && loaded.dns.induced },
     log: { ...loaded.log, format: running.log.format },
   }
   // The file knows these settings without the unit in their names.

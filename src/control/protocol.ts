@@ -1,5 +1,6 @@
 import type { Mode } from '../config/policy.ts'
 import type { ExitStatus } from '../failure.ts'
+import type { DnsReport } from './dns-report.ts'
 import type { ExplainReport } from './explain-report.ts'
 import type { PanicRow } from './panic-marker.ts'
 import type { Request } from './requests.ts'
@@ -21,6 +22,7 @@ export type Response<Result = unknown> =
 /** What each request is answered with when it went well. */
 export interface Results {
   readonly status: StatusReport
+  readonly dns: DnsReport
   readonly reload: ReloadReport
   readonly apply: {
     readonly policyFile: string

@@ -4,6 +4,7 @@ import { ALL_PORTS } from './escalation.ts'
 import { policyEntries } from './never-ban.ts'
 import { compiledFor } from './panic.ts'
 import { liftShadowed } from './shadowed.ts'
+import { slipObstacle } from './slip.ts'
 import type { DaemonState } from './state.ts'
 import { tcpPorts } from './watch-sessions.ts'
 
@@ -26,6 +27,7 @@ export async function putInForce(state: DaemonState, policy: Policy): Promise<nu
   const { trust } = state.evidence
   trust?.keepServices(policy.services.map(({ name }) => name))
   if (trust !== undefined && policy.trust !== undefined) trust.policy = policy.trust
+  state.slip.obstacle = slipObstacle(policy, state.threads.replyFailure)
   await state.threads.swap(compiledFor(state))
   state.proofs.windowMs = policy.ban.proofWindowMs
   state.sessions.ports = tcpPorts(policy)

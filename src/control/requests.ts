@@ -18,6 +18,7 @@ const name = z.string().max(32)
  */
 const requestSchema = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('status') }),
+  z.strictObject({ op: z.literal('dns') }),
   z.strictObject({ op: z.literal('reload') }),
   z.strictObject({
     op: z.literal('apply'),

@@ -1,11 +1,13 @@
 import type { Mode, Policy, Service } from '../config/policy.ts'
 import type { Firewall } from '../firewall/firewall.ts'
 import type { ServiceSlots } from '../path/service-slots.ts'
+import type { Alarms } from './alarms.ts'
 import type { AllowList } from './allow-list.ts'
 import type { Ban } from './ban.ts'
 import type { Bans } from './bans.ts'
 import type { Evidence } from './evidence.ts'
 import type { Holds } from './holds.ts'
+import type { InducedLookups } from './induced-lookups.ts'
 import type { Log } from './log.ts'
 import type { PanicMark } from './panic-marker.ts'
 import type { PathThreads } from './path-threads.ts'
@@ -13,6 +15,7 @@ import type { Proofs } from './proofs.ts'
 import type { Serial } from './serial.ts'
 import type { SessionCounts } from './session-counts.ts'
 import type { SessionWatch } from './session-watch.ts'
+import type { Slip } from './slip.ts'
 import type { Store } from './store.ts'
 import type { Suspects } from './suspects.ts'
 
@@ -39,6 +42,10 @@ export interface DaemonState {
   readonly sessions: SessionWatch
   readonly sessionCounts: SessionCounts
   readonly evidence: Evidence
+  /** Reverse lookups that clients cause. */
+  readonly induced: InducedLookups
+  readonly alarms: Alarms
+  readonly slip: Slip
   /** All that writes chains or allow sets goes through here. */
   readonly serial: Serial
   readonly panic: PanicState

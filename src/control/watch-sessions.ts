@@ -1,5 +1,6 @@
 import type { Policy, PortRange } from '../config/policy.ts'
 import { formatPrefix, type Prefix } from '../net/prefix.ts'
+import { proveResolvers } from './follow-slip.ts'
 import { hostAddresses } from './host-addresses.ts'
 import { judgeSessions, outcomeOf } from './judge-sessions.ts'
 import type { Log } from './log.ts'
@@ -75,6 +76,7 @@ function takeNews(state: DaemonState, { assured, closed, succeeded }: SessionNew
   for (const session of closed) state.log.debug('session', inWords(session))
   // While panic is on nobody is banned, whatever he has done before.
   if (state.panic.mark !== undefined) return
+  proveResolvers(state, assured)
   judgeProven(
     state,
     assured.map(({ source }) => source),

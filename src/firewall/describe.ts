@@ -1,4 +1,4 @@
-import type { Policy, Protocol } from '../config/policy.ts'
+import { ownQueriesQueue, type Policy, type Protocol } from '../config/policy.ts'
 import type { Iptables } from './iptables.ts'
 import { CHAINS, chainsOf } from './names.ts'
 import { firewallRules } from './rules.ts'
@@ -17,6 +17,9 @@ export function describeFirewall(policy: Policy, tools: readonly Iptables[]): st
     `chains  ${chainsInWords(policy)} (${kinds}, ${families})`,
     `sets    sluice-allow-${suffix}, sluice-ban-{${['all', ...services].join(',')}}-${suffix}${held}`,
     `queue   ${ports.join(', ')} -> ${queues}`,
+    ...(policy.dns.induced === undefined
+      ? []
+      : [`queue   own queries to udp 53 -> queue ${ownQueriesQueue(policy)}, only read`]),
     ...(tools.some(({ family }) => family === 6) ? [] : ['IPv6    none in this kernel: IPv4 only']),
   ]
 }

@@ -1,6 +1,6 @@
-import { dnsPorts, type Policy, type PortRange, type Protocol } from '../config/policy.ts'
+import { dnsPorts, ownQueriesQueue, type Policy, type PortRange, type Protocol } from '../config/policy.ts'
 import type { Family } from '../net/prefix.ts'
-import { allowSetName, banSetName, type Chain, holdSetName } from './names.ts'
+import { allowSetName, banSetName, type Chain, holdSetName, REPLY_MARK } from './names.ts'
 import { shardBytecode } from './shard.ts'
 
 /**
@@ -35,9 +35,12 @@ export function firewallRules(
       ...holdRules(policy, family),
       ...events,
     ],
-    rawOutput: untracked(policy, 'sports'),
+    rawOutput: [
+      ...untracked(policy, 'sports'),
+      ...(marksEvents && policy.dns.slip > 0 ? [UNTRACKED_REPLY] : []),
+    ],
     mangle: [allowed, ...queueRules(policy, family, shardConstant)],
-    mangleOutput: [],
+    mangleOutput: policy.dns.induced === undefined ? [] : [ownQueries(policy)],
   }
 }
 
@@ -122,6 +125,17 @@ const ANSWER = '-p udp -m udp --sport 53 -m conntrack --ctstate ESTABLISHED --ct
 
 /** An answer that nobody asked for: what a reflector sends to the victim in whose name it was asked. */
 const UNSOLICITED = '-p udp -m udp --sport 53 -m conntrack --ctstate NEW'
+
+/** What this host asks itself, also of a resolver on loopback: only read, and not even that where nobody listens. */
+function ownQueries(policy: Policy): string {
+  return `-p udp -m udp --dport 53 -j NFQUEUE --queue-num ${ownQueriesQueue(policy)} --queue-bypass`
+}
+
+/**
+ * The query that sluice answers was dropped: conntrack would take the answer for the first packet of a connection
+ * of ours, one for each forged address, and the client's next query for an answer to that.
+ */
+const UNTRACKED_REPLY = `-p udp -m mark --mark 0x${REPLY_MARK.toString(16)} -j CT --notrack`
 
 /** One packet in 64 still comes to the queue: it shows the path that the flood goes on. */
 const ALL_BUT_A_SAMPLE = '-m statistic --mode nth ! --every 64 --packet 0'

@@ -45,12 +45,12 @@ export const MARK_WORD = 8
 /** Arrival in Unix milliseconds, the low 32 bits; 0 where the kernel took no time. @public */
 export const TIMESTAMP_WORD = 9
 
-/** Index of the interface it leaves by, 0 for what comes in. @public */
+/** Index of the interface it leaves by, 0 for what comes in. */
 export const OUT_INTERFACE_WORD = 10
 
 /** NF_DROP, as a verdict byte; what is neither DROP nor SLIP is accepted. */
 export const DROP = 0
-/** DROP, and the DNS query in this packet is answered: truncated, ask again over TCP. @public */
+/** DROP, and the DNS query in this packet is answered: truncated, ask again over TCP. */
 export const SLIP = 2
 
 /** `PacketQueue.counters` in order: each event of the receiving and sending of messages since the start. */

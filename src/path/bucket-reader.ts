@@ -89,6 +89,15 @@ export class BucketReader {
   }
 
   /**
+   * When the bucket of `source` is, or was, full again: shortly after its last attempt that was let through.
+   * `undefined` where none is remembered.
+   */
+  fullAtMs(source: Prefix, service: number): number | undefined {
+    const slots = [0, KNOWN_TAG].map((tag) => this.#slotOf(source, service, tag)).filter((slot) => slot >= 0)
+    return slots.length === 0 ? undefined : Math.max(...slots.map((slot) => this.#sources.fullAtMs[slot]!))
+  }
+
+  /**
    * Fills the bucket of `source` and clears its strikes. The path may just now write to the same slot: then
    * one attempt more or less counts.
    */

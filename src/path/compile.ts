@@ -47,6 +47,8 @@ export interface CompiledPolicy {
   readonly usualPerSecond: number
   /** One in so many refused queries is answered with TC=1; 0: none. */
   readonly slip: number
+  /** At most one answer in this time, on average. */
+  readonly slipIntervalMs: number
   /** How many times its limit a source must be refused to be held; 0: nobody is held. */
   readonly holdFactor: number
   /** Packets that come in full batches, one after the other, out of a queue that is filling. */
@@ -76,6 +78,7 @@ export function compilePolicy(policy: Policy, slots: ServiceSlots): CompiledPoli
     floodCalmMs: flood?.calmMs ?? 0,
     usualPerSecond: (flood?.usualPerSecond ?? 0) / policy.threads,
     slip: policy.dns.slip,
+    slipIntervalMs: (1000 * policy.threads) / policy.dns.slipPerSecond,
     holdFactor: policy.holds?.factor ?? 0,
     holdAbove: (policy.holds?.above ?? 0) * policy.queue.length,
   }

@@ -1,3 +1,4 @@
+import { ANSWER_KINDS } from './dns/answer-kinds.ts'
 import { DNS_KINDS } from './dns/message.ts'
 import { SWEEP_KINDS } from './dns/sweeps.ts'
 import { REASONS, VERDICTS } from './reasons.ts'
@@ -9,6 +10,7 @@ export const BATCH_SECONDS = [
 ] as const
 
 const SERVICES = NO_SERVICE + 1
+const ANSWERS = ANSWER_KINDS.length
 const REASON_COUNT = REASONS.length
 const VERDICT_COUNT = VERDICTS.length
 const KINDS = DNS_KINDS.length
@@ -20,7 +22,8 @@ const DECISIONS = SERVICES * VERDICTS.length * REASON_COUNT
  * thread reads when it is asked. Doubles count exactly to 2^53 and cost the path 3 ns.
  */
 export class PathCounters {
-  static readonly BYTES = (DECISIONS + 2 * SERVICES + 11 + KINDS + SWEEPS + BATCH_SECONDS.length + 2) * 8
+  static readonly BYTES =
+    (DECISIONS + 2 * SERVICES + 12 + KINDS + SWEEPS + ANSWERS + BATCH_SECONDS.length + 2) * 8
 
   /** Packets by service, verdict and reason; see `decisionIndex`. */
   declare readonly decisions: Float64Array
@@ -30,6 +33,8 @@ export class PathCounters {
   declare readonly promotionsLost: Float64Array
   /** Holds that their ring had no room for. */
   declare readonly holdsLost: Float64Array
+  /** Own lookups that their ring had no room for. */
+  declare readonly lookupsLost: Float64Array
   /** `[occupied slots, evictions]` of each table. */
   declare readonly sources: Float64Array
   declare readonly networks: Float64Array
@@ -39,6 +44,8 @@ export class PathCounters {
   declare readonly dnsKinds: Float64Array
   /** Sweeps recognised, by `SWEEP_KINDS`. */
   declare readonly sweeps: Float64Array
+  /** Unsolicited answers, by `ANSWER_KINDS`. */
+  declare readonly answers: Float64Array
   /** Batches by time, not cumulative, and the sum of their seconds in the last place. */
   declare readonly batchSeconds: Float64Array
 
@@ -54,11 +61,13 @@ export class PathCounters {
     this.promotions = next(SERVICES)
     this.promotionsLost = next(1)
     this.holdsLost = next(1)
+    this.lookupsLost = next(1)
     this.sources = next(2)
     this.networks = next(2)
     this.walkers = next(2)
     this.dnsKinds = next(KINDS)
     this.sweeps = next(SWEEPS)
+    this.answers = next(ANSWERS)
     this.batchSeconds = next(BATCH_SECONDS.length + 2)
   }
 

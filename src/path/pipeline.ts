@@ -3,7 +3,9 @@ import { classify, exempt } from './classify.ts'
 import type { CompiledPolicy } from './compile.ts'
 import { decisionIndex, PathCounters } from './counters.ts'
 import { decode, PacketView } from './decode.ts'
+import { Answers } from './dns/answers.ts'
 import { Dns } from './dns/dns.ts'
+import { OwnQueries } from './dns/own-queries.ts'
 import { Holds } from './holds.ts'
 import { KnownGood } from './known-good.ts'
 import { Limits } from './limits.ts'
@@ -24,6 +26,7 @@ const WITHIN_LIMIT = Reason.withinLimit
 const NONE = NO_SERVICE
 const { accept: ACCEPT, drop: DROP, shadow: SHADOW } = Verdict
 const TCP = 6
+const UDP = 17
 
 /** By reason, as numbers for the path. */
 const REFUSES = Uint8Array.from(REASONS, (reason) => (reason.refuses ? 1 : 0))
@@ -48,10 +51,13 @@ export class Pipeline {
   declare readonly counters: PathCounters
   declare readonly holds: Holds
   declare readonly dns: Dns
+  declare readonly ownQueries: OwnQueries
   declare private readonly sources: BucketTable
   declare private readonly limits: Limits
   declare private readonly retransmissions: Retransmissions
   declare private readonly promotions: SourceRing
+  declare private readonly answers: Answers
+  declare private readonly slipped: SourceRing
   /** Promotions since `takePromoted`. */
   #promoted = 0
 
@@ -70,6 +76,9 @@ export class Pipeline {
     this.retransmissions = new Retransmissions(shared.seed[2]!)
     this.promotions = new SourceRing(shared.promotions)
     this.holds = new Holds(shared, this.counters.holdsLost)
+    this.slipped = new SourceRing(shared.slipped)
+    this.answers = new Answers(shared.answers, this.counters.answers, shared.seed)
+    this.ownQueries = new OwnQueries(shared, this.counters.lookupsLost)
   }
 
   /** The verdict on the packet at `bytes[offset, offset + length)`, which begins with its IP header. */
@@ -80,6 +89,9 @@ export class Pipeline {
     if (reason === WITHIN_LIMIT) {
       service = classify(view, this.policy)
       reason = exempt(view, service)
+      // The rules send such datagrams only if they come from port 53 and nobody here has asked.
+      if (service === NONE && view.protocol === UDP)
+        reason = this.answers.judge(this.dns.message, bytes, view, nowMs)
     }
     if (reason === WITHIN_LIMIT) {
       reason = this.#isDns(service)
@@ -87,7 +99,7 @@ export class Pipeline {
         : this.limits.admit(view, service, this.policy, nowMs)
     }
     if (REFUSES[reason] === 1) reason = this.#punish(service, reason, nowMs)
-    return this.#settle(service, reason)
+    return this.#settle(service, reason, nowMs)
   }
 
   /** How many offenders the ring has received since the last call. */
@@ -130,11 +142,13 @@ export class Pipeline {
     return this.view.protocol !== TCP && this.policy.isDns[service] === 1
   }
 
-  #settle(service: number, reason: Reason): Verdict {
+  #settle(service: number, reason: Reason, nowMs: number): Verdict {
     let verdict: Verdict = ACCEPT
     if (REFUSES[reason] === 1) verdict = this.policy.isShadow[service] === 1 ? SHADOW : DROP
     this.reason = reason
-    this.slip = verdict === DROP && this.#isDns(service) && this.dns.slips(this.policy)
+    this.slip = verdict === DROP && this.#isDns(service) && this.dns.slips(this.policy, nowMs)
+    // One that finds no room is not proven when it comes back: the next one is.
+    if (this.slip) this.slipped.push(this.view, service, 0, nowMs)
     this.counters.decisions[decisionIndex(service, verdict, reason)]!++
     return verdict
   }

@@ -73,6 +73,12 @@ export const REASONS = [
     refuses: true,
     meaning: 'a flood of reverse DNS queries reaches the host, and the source is not known to be good',
   },
+  {
+    name: 'unsolicited-answer',
+    refuses: true,
+    meaning:
+      'an answer from port 53 that nobody here has asked for; no strike against whoever seems to send it',
+  },
 ] as const
 
 export type ReasonName = (typeof REASONS)[number]['name']
@@ -98,5 +104,6 @@ export const Reason = {
   reverseLimit: 16,
   sweep: 17,
   reverseFlood: 18,
+  unsolicitedAnswer: 19,
 } as const
 export type Reason = (typeof Reason)[keyof typeof Reason]

@@ -1,8 +1,11 @@
 import { randomFillSync } from 'node:crypto'
 import { LIMIT_SETS } from './compile.ts'
 import { PathCounters } from './counters.ts'
+import { AnswerWindow } from './dns/answer-window.ts'
 import { ReverseRate } from './dns/reverse-rate.ts'
 import { Sweeps } from './dns/sweeps.ts'
+import { HeavyHitters } from './heavy-hitters.ts'
+import { LookupRing } from './lookup-ring.ts'
 import { SourceRing } from './source-ring.ts'
 import { BucketTable } from './table.ts'
 
@@ -27,6 +30,15 @@ export interface SharedState {
   /** Sources known good: one table for all path threads. */
   readonly known: SharedArrayBuffer
   readonly dns: DnsMemory
+  /** Reverse lookups of this host's own programs. */
+  readonly lookups: SharedArrayBuffer
+  /** Who asks most, and which networks' names are asked for most. */
+  readonly queriers: SharedArrayBuffer
+  /** Unsolicited answers of this minute and the last. */
+  readonly answers: SharedArrayBuffer
+  /** Sources whose refused queries were answered. */
+  readonly slipped: SharedArrayBuffer
+  readonly reverseNetworks: SharedArrayBuffer
   /** Two random numbers for the tables and one for the retransmissions. */
   readonly seed: Uint32Array
 }
@@ -68,6 +80,11 @@ export function createSharedState(
     dns: createDnsMemory(sources),
     holds: new SharedArrayBuffer(SourceRing.BYTES),
     known,
+    lookups: new SharedArrayBuffer(LookupRing.BYTES),
+    queriers: new SharedArrayBuffer(HeavyHitters.BYTES),
+    answers: new SharedArrayBuffer(AnswerWindow.BYTES),
+    slipped: new SharedArrayBuffer(SourceRing.BYTES),
+    reverseNetworks: new SharedArrayBuffer(HeavyHitters.BYTES),
     seed,
   }
 }

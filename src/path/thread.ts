@@ -2,11 +2,14 @@ import { parentPort, workerData } from 'node:worker_threads'
 import {
   BATCH_MAX,
   DROP,
+  HOOK_WORD,
   LENGTH_WORD,
   OFFSET_WORD,
+  OUT_INTERFACE_WORD,
   PACKET_WORDS,
   PacketQueue,
   type QueueOptions,
+  SLIP,
 } from '../kernel/queue.ts'
 import type { CompiledPolicy } from './compile.ts'
 import { decisionIndex } from './counters.ts'
@@ -31,7 +34,8 @@ export type ToPathThread =
   | { readonly type: 'stop' }
 
 export type FromPathThread =
-  | { readonly type: 'ready' }
+  /** Packets may come. `replyFailure`: why refused DNS queries cannot be answered. */
+  | { readonly type: 'ready'; readonly replyFailure: string | undefined }
   /** The queue could not be opened. */
   | { readonly type: 'failed'; readonly message: string; readonly code: string }
   /** The policy posted with `id` is in force. */
@@ -40,8 +44,13 @@ export type FromPathThread =
   | { readonly type: 'promotions' }
   /** Sources and networks wait in the ring of holds. */
   | { readonly type: 'holds' }
+  /** Reverse lookups of this host's own programs wait in their ring. */
+  | { readonly type: 'lookups' }
   /** Every packet has its verdict and the queue is closed. */
   | { readonly type: 'stopped' }
+
+/** NF_INET_LOCAL_OUT. */
+const OUTPUT = 3
 
 const port = parentPort!
 const { queue: options, policy, shared, queueCounters, faultAtPacket } = workerData as PathThreadData
@@ -49,6 +58,7 @@ const pipeline = new Pipeline(policy, shared)
 const sharedQueueCounters = new Float64Array(queueCounters)
 const promotionsWaiting: FromPathThread = { type: 'promotions' }
 const holdsWaiting: FromPathThread = { type: 'holds' }
+const lookupsWaiting: FromPathThread = { type: 'lookups' }
 let packetsLeft = faultAtPacket ?? Number.POSITIVE_INFINITY
 
 function onBatch(queue: PacketQueue, count: number): void {
@@ -60,8 +70,14 @@ function onBatch(queue: PacketQueue, count: number): void {
     for (; i < count; i++) {
       if (--packetsLeft < 0) throw new Error(`fault injected at packet ${faultAtPacket}`)
       const at = i * PACKET_WORDS
-      const verdict = pipeline.judge(bytes, packets[at + OFFSET_WORD]!, packets[at + LENGTH_WORD]!, now)
-      if (verdict === Verdict.drop) verdicts[i] = DROP
+      const offset = packets[at + OFFSET_WORD]!
+      const length = packets[at + LENGTH_WORD]!
+      if (packets[at + HOOK_WORD] === OUTPUT) {
+        pipeline.ownQueries.note(bytes, offset, length, packets[at + OUT_INTERFACE_WORD]!, now)
+        continue
+      }
+      const verdict = pipeline.judge(bytes, offset, length, now)
+      if (verdict === Verdict.drop) verdicts[i] = pipeline.slip ? SLIP : DROP
     }
   } finally {
     // What was not judged keeps the verdict it came with: accept.
@@ -71,6 +87,7 @@ function onBatch(queue: PacketQueue, count: number): void {
   }
   if (pipeline.takePromoted() > 0) port.postMessage(promotionsWaiting)
   if (pipeline.holds.takeHandedOver() > 0) port.postMessage(holdsWaiting)
+  if (pipeline.ownQueries.takeHandedOver() > 0) port.postMessage(lookupsWaiting)
 }
 
 function serve(queue: PacketQueue): void {
@@ -84,7 +101,7 @@ function serve(queue: PacketQueue): void {
     port.postMessage({ type: 'stopped' } satisfies FromPathThread)
     port.close()
   })
-  port.postMessage({ type: 'ready' } satisfies FromPathThread)
+  port.postMessage({ type: 'ready', replyFailure: queue.replyFailure } satisfies FromPathThread)
 }
 
 try {

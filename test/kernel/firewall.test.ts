@@ -18,10 +18,16 @@ const JUMPS = [
   ['raw', 'SLUICE-BAN', 'PREROUTING'],
   ['raw', 'SLUICE-OUT', 'OUTPUT'],
   ['mangle', 'SLUICE', 'PREROUTING'],
+  ['mangle', 'SLUICE-OUT', 'OUTPUT'],
 ] as const
 
 /** Every rule that there can be. */
-const EVERYTHING: Partial<Policy['dns']> = { notrack: true, unsolicited: { alarmPerSecond: 10 } }
+const EVERYTHING: Partial<Policy['dns']> = {
+  notrack: true,
+  unsolicited: { alarmPerSecond: 10 },
+  induced: { alarmPerHour: 1000, ban: undefined },
+  slip: 2,
+}
 
 /** What an administrator and other programs may have in every table, with chains and sets of their own. */
 function addForeignRules(host: Host, tool: string): void {

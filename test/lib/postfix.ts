@@ -12,7 +12,7 @@ export class Postfix {
   readonly process: ChildProcess
   readonly #scratch: Scratch
 
-  private constructor(host: Host, settings: readonly string[]) {
+  private constructor(host: Host, settings: readonly string[], resolver: string) {
     this.#scratch = host.scratch()
     const { directory } = this.#scratch
     for (const name of ['spool', 'data', 'sasl']) mkdirSync(this.#scratch.path(name))
@@ -21,6 +21,7 @@ export class Postfix {
     )
     chownSync(this.#scratch.path('data'), uid, gid)
     writeFileSync(this.#scratch.path('main.cf'), [mainConfig(directory), ...settings, ''].join('\n'))
+    writeFileSync(this.#scratch.path('resolv.conf'), `nameserver ${resolver}\n`)
     writeFileSync(this.#scratch.path('master.cf'), SERVICES)
     writeFileSync(this.#scratch.path('sasl/smtpd.conf'), saslConfig(directory))
     const users = this.#scratch.path('sasldb2')
@@ -28,16 +29,22 @@ export class Postfix {
     chownSync(users, uid, gid)
     chmodSync(users, 0o600)
     const log = openSync(this.#scratch.path('log'), 'w')
-    this.process = host.spawn('postfix', ['-c', directory, 'start-fg'], {
+    // `ip netns exec` has given this shell mounts of its own.
+    const script = `mount --bind ${this.#scratch.path('resolv.conf')} /etc/resolv.conf && exec postfix -c ${directory} start-fg`
+    this.process = host.spawn('sh', ['-c', script], {
       stdio: ['ignore', log, log],
       detached: true,
     })
     closeSync(log)
   }
 
-  /** Resolves when it listens on both ports. `settings`: further lines of main.cf, which win. */
-  static async start(host: Host, settings: readonly string[] = []): Promise<Postfix> {
-    const postfix = new Postfix(host, settings)
+  /**
+   * Resolves when it listens on both ports.
+   *
+   * @param settings further lines of main.cf, which win. @param resolver whom it asks for names
+   */
+  static async start(host: Host, settings: readonly string[] = [], resolver = '127.0.0.1'): Promise<Postfix> {
+    const postfix = new Postfix(host, settings, resolver)
     try {
       await eventually('Postfix listens', async () => {
         if (postfix.process.exitCode !== null) throw new Error(`Postfix has ended: ${postfix.log()}`)

@@ -14,7 +14,7 @@ export class Sshd {
   readonly process: ChildProcess
   readonly #scratch: Scratch
 
-  private constructor(host: Host) {
+  private constructor(host: Host, resolver?: string) {
     this.#scratch = host.scratch()
     const file = (name: string) => this.#scratch.path(name)
     for (const key of ['host', 'client']) {
@@ -24,20 +24,22 @@ export class Sshd {
     const kept = system.filter((line) => /^(root|sshd|nobody):/.test(line))
     writeFileSync(file('passwd'), [...kept, `${USER}:x:65432:65432::/:/bin/sh`, ''].join('\n'))
     writeFileSync(file('shadow'), `${USER}:*:19000:0:99999:7:::\n`)
-    writeFileSync(file('config'), config(file('host'), file('client.pub')))
+    writeFileSync(file('config'), config(file('host'), file('client.pub'), resolver !== undefined))
+    if (resolver !== undefined) writeFileSync(file('resolv.conf'), `nameserver ${resolver}\n`)
     const log = openSync(file('log'), 'w')
     // `ip netns exec` has given this shell mounts of its own.
     const script = `
       mount -t tmpfs tmpfs /run && mkdir -m 755 /run/sshd &&
       mount --bind ${file('passwd')} /etc/passwd && mount --bind ${file('shadow')} /etc/shadow &&
+      ${resolver === undefined ? ':' : `mount --bind ${file('resolv.conf')} /etc/resolv.conf`} &&
       exec /usr/sbin/sshd -D -e -f ${file('config')}`
     this.process = host.spawn('sh', ['-c', script], { stdio: ['ignore', log, log], detached: true })
     closeSync(log)
   }
 
-  /** Resolves when it listens on port 22. */
-  static async start(host: Host): Promise<Sshd> {
-    const sshd = new Sshd(host)
+  /** Resolves when it listens on port 22. With a `resolver` it asks that for the names of clients. */
+  static async start(host: Host, resolver?: string): Promise<Sshd> {
+    const sshd = new Sshd(host, resolver)
     try {
       await eventually('sshd listens', () => {
         if (sshd.process.exitCode !== null) throw new Error(`sshd has ended: ${sshd.log()}`)
@@ -98,13 +100,13 @@ export class Sshd {
   }
 }
 
-function config(hostKey: string, authorizedKey: string): string {
+function config(hostKey: string, authorizedKey: string, useDns: boolean): string {
   return `
     HostKey ${hostKey}
     AuthorizedKeysFile ${authorizedKey}
     StrictModes no
     UsePAM no
-    UseDNS no
+    UseDNS ${useDns ? 'yes' : 'no'}
     PasswordAuthentication yes
     KbdInteractiveAuthentication no
     MaxStartups 1000

@@ -143,6 +143,7 @@ bans: 10m, 40m, 2h 40m, 10h 40m, 1d 18h 40m, 7d 2h 40m, 21d, and up to 10 % more
   only sources that completed handshakes within 10m are banned; others stay limited
 holds: while more than 5 % of a queue wait, whoever is refused more than 20 times his limit is dropped by the kernel, for a second each time
 dns: answers that nobody asked for are dropped and counted; an alarm from 10 a second on
+  reverse lookups that clients cause are counted; an alarm from 1,000 an hour for a service on, and no ban
   queries to the DNS service are tracked like all else
 dns reverse queries:
   each source   100 at once, then 10 a second; at most 700 in a minute, 36,100 in an hour
@@ -156,7 +157,7 @@ dns sweeps: 30 new names near one another, or 16 that are no whole address, with
   each source   10 at once, then 1 a second; at most 70 in a minute, 3,610 in an hour
   each network  20 at once, then 2 a second; at most 140 in a minute, 7,220 in an hour
 dns floods: 4 times the usual reverse queries of the host, at least 800 a second; over when below half of that for 30s
-dns slip: one in 2 refused queries is asked to come back over TCP
+dns slip: off
 trust: 1h after the first login, 4 times as long after each further use, up to 30d; 16,384 sources at most
 networks: banned when 8 of their parts have offended within 6h
 

@@ -163,7 +163,7 @@ describe('one setting', () => {
     ['holds: {factor: 0.5}', '2:17: holds.factor: 0.5 is not allowed; write a number from 1 to 10000'],
     [
       'dns: on',
-      '2:6: dns: "on" is not allowed; write a section with reverse, malformed, sweep, flood, slip, notrack, unsolicited',
+      '2:6: dns: "on" is not allowed; write a section with reverse, malformed, sweep, flood, slip, slipRate, notrack, unsolicited, induced',
     ],
     ['dns: {slip: 11}', '2:13: dns.slip: 11 is not allowed; write a whole number from 0 to 10'],
     [
@@ -446,7 +446,7 @@ describe('settings that must fit together', () => {
     ['threads: 2\nsources: 2047', '3:10: sources: 2047 are too few for 2 threads; write at least 2,048'],
     [
       'threads: 2\nqueue: {first: 65535}',
-      '3:16: queue.first: 65535 is too high: each of the 2 threads has a queue and the highest number is 65,535; write 65534 or less',
+      '3:16: queue.first: 65535 is too high: each of the 2 threads has a queue, dns.induced has another, and the highest number is 65,535; write 65533 or less',
     ],
   ])('%s', (lines, expected) => {
     expect(complaints(OK + lines)).toEqual([expected])
@@ -455,7 +455,8 @@ describe('settings that must fit together', () => {
   test.each([
     'ban: {longest: 542h}',
     'ban: {longest: 596h, jitter: 0}',
-    'queue: {first: 65535}',
+    'queue: {first: 65534}',
+    'queue: {first: 65535}\ndns: {induced: off}',
     'threads: 2\nsources: 2048',
   ])('%s is just allowed', (lines) => {
     expect(() => parsePolicy(OK + lines, 'p')).not.toThrow()

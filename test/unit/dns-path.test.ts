@@ -109,7 +109,7 @@ describe('slip', () => {
     total: NO_LIMIT.total,
   }
   const slipped = (slip: number, payload: Uint8Array, count = 3000) => {
-    const path = pathOf({ reverse: refuseAll, malformed: refuseAll, slip })
+    const path = pathOf({ reverse: refuseAll, malformed: refuseAll, slip, slipPerSecond: 1_000_000 })
     let marks = 0
     for (let i = 0; i <= count; i++) {
       const answer = ask(path, '198.51.100.1', payload, START)
@@ -126,6 +126,19 @@ describe('slip', () => {
   test('none when it is off, and none that is no query', () => {
     expect(slipped(0, ptrQuery('1.2.0.192.in-addr.arpa'))).toBe(0)
     expect(slipped(1, query({ name: 'a.test', counts: [2, 0, 0, 0] }))).toBe(0)
+  })
+
+  test('no more than the rate, with a second of it at once', () => {
+    const path = pathOf({ reverse: refuseAll, slip: 1, slipPerSecond: 10 })
+    const marks = (startMs: number) => {
+      let marks = 0
+      for (let i = 0; i < 100; i++) {
+        ask(path, '198.51.100.1', ptrQuery('1.2.0.192.in-addr.arpa'), startMs)
+        if (path.pipeline.slip) marks++
+      }
+      return marks
+    }
+    expect([marks(START), marks(START), marks(START + 500)]).toEqual([11, 0, 5])
   })
 
   test('what is accepted is not marked', () => {

@@ -87,7 +87,7 @@ describe('rules', () => {
 
   test('notrack: queries and answers of the DNS service only, before anything else asks for a connection', () => {
     const web = service('web', 443, { ports: [udp(443)] })
-    const odd = service('dns', 53, { ports: [udp(53), tcp(53), udp(5300, 5301)] })
+    const odd = service('dns', 53, { dns: true, ports: [udp(53), tcp(53), udp(5300, 5301)] })
     const changes = { dns: { notrack: true, unsolicited: undefined } }
     const rules = firewallRules(policy([web, odd], changes), 6, CONSTANT)
     expect(rules.raw.slice(0, 2)).toEqual([
@@ -96,6 +96,15 @@ describe('rules', () => {
     ])
     expect(rules.rawOutput).toEqual(['-p udp -m multiport --sports 53,5300:5301 -j CT --notrack'])
     expect(firewallRules(policy([web, odd]), 6, CONSTANT).rawOutput).toEqual([])
+  })
+
+  test('what sluice answers itself is not tracked; what the host asks is queued for reading', () => {
+    const induced = { alarmPerHour: 1, ban: undefined }
+    const rules = firewallRules(policy([dns], { threads: 2, dns: { slip: 2, induced } }), 4, CONSTANT)
+    expect(rules.rawOutput).toEqual(['-p udp -m mark --mark 0x2000000 -j CT --notrack'])
+    expect(rules.mangleOutput).toEqual([
+      '-p udp -m udp --dport 53 -j NFQUEUE --queue-num 9715 --queue-bypass',
+    ])
   })
 
   test('NFQUEUE rules are the last: with nobody listening, the rest of the chain is skipped', () => {

@@ -1,12 +1,14 @@
 import { type CompiledPolicy, DnsSet, SOURCE_LIMIT } from '../compile.ts'
 import type { PathCounters } from '../counters.ts'
 import type { PacketView } from '../decode.ts'
+import { HeavyHitters } from '../heavy-hitters.ts'
 import { Known } from '../known-good.ts'
 import { type Limits, Standing } from '../limits.ts'
 import { Reason } from '../reasons.ts'
 import type { SharedState } from '../shared.ts'
 import { DnsKind, DnsMessage } from './message.ts'
 import { parseDns } from './parse.ts'
+import { countReverseNetwork } from './reverse-network.ts'
 import { ReverseRate } from './reverse-rate.ts'
 import { SweepKind, Sweeps } from './sweeps.ts'
 
@@ -15,6 +17,9 @@ const STEADY_MINUTES = 10
 
 /** Odd, so that slips do not share the random numbers of the tables. */
 const SLIP_SEED = 0x51170001
+
+/** Answers of so much time may go at once. */
+const SLIP_BURST_MS = 1000
 
 /**
  * What becomes of a datagram for a DNS service: first what is asked is looked at, then it draws from the
@@ -27,6 +32,10 @@ export class Dns {
   readonly sweeps: Sweeps
   readonly #limits: Limits
   readonly #kinds: Float64Array
+  readonly #queriers: HeavyHitters
+  readonly #reverseNetworks: HeavyHitters
+  /** When the bucket of the answers is full again, as in limits.ts. */
+  #slipFullAtMs = 0
   readonly #random = new Uint32Array(1)
 
   constructor(shared: SharedState, counters: PathCounters, limits: Limits) {
@@ -35,6 +44,8 @@ export class Dns {
     this.sweeps = new Sweeps(dns.walkers, dns.walks, seed, counters.walkers, counters.sweeps)
     this.#limits = limits
     this.#kinds = counters.dnsKinds
+    this.#queriers = new HeavyHitters(shared.queriers, seed)
+    this.#reverseNetworks = new HeavyHitters(shared.reverseNetworks, seed)
     this.#random[0] = (seed[2]! ^ SLIP_SEED) | 1
   }
 
@@ -43,6 +54,8 @@ export class Dns {
     const { payloadStart, payloadEnd, isPayloadCut } = view
     const kind = parseDns(this.message, bytes, payloadStart, payloadEnd, isPayloadCut)
     this.#kinds[kind]!++
+    this.#queriers.count(view.sourceHigh, view.sourceLow, view.family, 0, nowMs)
+    if (kind === DnsKind.reverse) countReverseNetwork(this.#reverseNetworks, this.message, nowMs)
     let reason: Reason = Reason.withinLimit
     if (kind === DnsKind.reverse) reason = this.#judgeReverse(view, service, policy, nowMs)
     else if (kind === DnsKind.malformed && this.#isRefused(view, DnsSet.malformed, policy, nowMs))
@@ -58,9 +71,10 @@ export class Dns {
 
   /**
    * Whether the refused datagram is one of those that are answered with TC=1. Chance decides, so that nobody
-   * can see to it that it never hits another. Only queries are answered whose whole question is there.
+   * can see to it that it never hits another. Only queries are answered whose whole question is there, and no
+   * more than a second's worth of the rate at once.
    */
-  slips(policy: CompiledPolicy): boolean {
+  slips(policy: CompiledPolicy, nowMs: number): boolean {
     const { kind, questionEnd } = this.message
     if (policy.slip === 0 || questionEnd === 0 || kind > DnsKind.reverse) return false
     let random = this.#random[0]!
@@ -68,7 +82,10 @@ export class Dns {
     random ^= random >>> 17
     random ^= random << 5
     this.#random[0] = random
-    return (random >>> 0) % policy.slip === 0
+    if ((random >>> 0) % policy.slip !== 0) return false
+    if (this.#slipFullAtMs > nowMs + SLIP_BURST_MS) return false
+    this.#slipFullAtMs = Math.max(this.#slipFullAtMs, nowMs) + policy.slipIntervalMs
+    return true
   }
 
   #judgeReverse(view: PacketView, service: number, policy: CompiledPolicy, nowMs: number): Reason {

@@ -34,6 +34,7 @@ export function parseDns(
   message.start = start
   message.questionEnd = 0
   message.family = 0
+  message.type = 0
   const kind = readMessage(message, bytes, start, end)
   message.kind = kind === DnsKind.cutShort && !isCut ? DnsKind.malformed : kind
   return message.kind
@@ -43,7 +44,11 @@ export function parseDns(
 function readMessage(message: DnsMessage, bytes: Uint8Array, start: number, end: number): DnsKind {
   if (start + HEADER_BYTES > end) return DnsKind.cutShort
   const flags = uint16(bytes, start + 2)
-  if ((flags & 0x8000) !== 0) return DnsKind.answer
+  if ((flags & 0x8000) !== 0) {
+    // What it answers is told by the question that it repeats.
+    if (uint16(bytes, start + 4) === 1) readQuestion(message, bytes, start + HEADER_BYTES, end)
+    return DnsKind.answer
+  }
   const opcode = (flags >> 11) & 15
   if (opcode !== QUERY) return opcode === NOTIFY || opcode === UPDATE ? DnsKind.other : DnsKind.malformed
   const questions = uint16(bytes, start + 4)

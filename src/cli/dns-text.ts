@@ -1,0 +1,70 @@
+import type { DnsReport } from '../control/dns-report.ts'
+import { formatTable } from './table.ts'
+
+/** The report for people, 80 columns wide. */
+export function formatDns(report: DnsReport): string {
+  return [
+    'counted in the last 10 to 20 minutes, at least:',
+    '',
+    section(
+      'QUERIES',
+      'FROM',
+      report.queriers.map(({ queries, source }) => [count(queries), source]),
+    ),
+    '',
+    section(
+      'REVERSE QUERIES',
+      'ABOUT',
+      report.reverseNetworks.map(({ queries, network }) => [count(queries), network]),
+    ),
+    '',
+    report.induced === null
+      ? 'reverse lookups of this host are not looked at (dns.induced: off)'
+      : section(
+          'LOOKUPS CAUSED',
+          'BY A CLIENT OF',
+          report.causes.map(({ lookups, source, service }) => [count(lookups), `${service}: ${source}`]),
+        ),
+    ...(report.induced === null ? [] : ['', induced(report.induced)]),
+    '',
+    unsolicited(report.unsolicited),
+    slip(report.slip),
+  ].join('\n')
+}
+
+function induced({ services, unexplained }: NonNullable<DnsReport['induced']>): string {
+  const rows = services.map(({ service, total, lastHour, alarm }) => [
+    service,
+    count(lastHour),
+    count(total),
+    alarm ? 'yes' : 'no',
+  ])
+  const columns = [
+    { title: 'SERVICE' },
+    { title: 'IN THE LAST HOUR', align: 'right' as const },
+    { title: 'SINCE THE START', align: 'right' as const },
+    { title: 'ALARM' },
+  ]
+  const other = `lookups of addresses that have not been here: ${count(unexplained)}`
+  return rows.length === 0 ? other : `${formatTable(columns, rows)}\n${other}`
+}
+
+function unsolicited({ perSecond, sources, alarm }: DnsReport['unsolicited']): string {
+  const rate = `answers that nobody asked for: ${count(Math.round(perSecond))} a second`
+  return `${rate}, from about ${count(sources)} sources${alarm ? ' (ALARM)' : ''}`
+}
+
+function slip({ oneIn, obstacle, proven }: DnsReport['slip']): string {
+  if (oneIn === 0) return 'refused queries are dropped (dns.slip: 0)'
+  if (obstacle !== null) return `refused queries are dropped, not asked to come back over TCP: ${obstacle}`
+  return `one in ${oneIn} refused queries is asked to come back over TCP; ${count(proven)} resolvers did`
+}
+
+function section(title: string, what: string, rows: readonly (readonly string[])[]): string {
+  const shown = rows.length === 0 ? [['0', '-']] : rows
+  return formatTable([{ title, align: 'right' }, { title: what }], shown)
+}
+
+function count(value: number): string {
+  return value.toLocaleString('en-US')
+}

@@ -1,0 +1,126 @@
+import { writeFileSync } from 'node:fs'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { DnsReport } from '../../src/control/dns-report.ts'
+import { startBind } from '../lib/bind.ts'
+import { eventually } from '../lib/eventually.ts'
+import { ATTACKER, HONEST, Scene, SERVER } from '../lib/scene.ts'
+import { Sluice } from '../lib/sluice.ts'
+
+/** Three queries, and then none for hours: whoever is refused must come back over TCP. */
+const LIMIT = '{burst: 3, rate: 1/h}'
+const policy = (notrack = false) => `
+services:
+  dns: {ports: [53/udp, 53/tcp], limits: {source: {burst: 1000, rate: 100/s}, known: {burst: 1000, rate: 100/s}}}
+dns: {notrack: ${notrack}, slip: 1, reverse: {source: ${LIMIT}}}
+firewall: {check: 200ms}
+`
+
+let scene: Scene
+
+beforeEach(() => {
+  scene = new Scene()
+})
+
+afterEach(() => scene.close())
+
+async function startServer(): Promise<void> {
+  await startBind(scene.server, {
+    zones: {
+      '18.198.in-addr.arpa': '*.1 PTR host.example.test.',
+      '1.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa': '* PTR host6.example.test.',
+    },
+  })
+}
+
+function start(notrack = false): Promise<Sluice> {
+  return Sluice.start(scene.server, policy(notrack))
+}
+
+async function dig(family: 4 | 6, i: number, ...options: string[]): Promise<string> {
+  const args = [`@${SERVER[family]}`, '-b', ATTACKER[family], '+tries=1', '+timeout=5', ...options]
+  const { stdout } = await scene.client.attempt('dig', ...args, '-x', `198.18.1.${i}`)
+  return stdout.trim()
+}
+
+describe.each([
+  { mode: 'tracked', notrack: false },
+  { mode: 'past conntrack', notrack: true },
+])('DNS $mode', ({ notrack }) => {
+  test.each([4, 6] as const)(
+    'over IPv%i, dig and Unbound come back over TCP and get their answer',
+    async (family) => {
+      await startServer()
+      const sluice = await start(notrack)
+      const names = async (from: number, end: number) => {
+        const answers = []
+        for (let i = from; i < end; i++)
+          answers.push(await dig(family, i, '+short', i % 2 === 0 ? '+edns' : '+noedns'))
+        return answers
+      }
+      expect(await names(0, 3)).toEqual(Array.from({ length: 3 }, () => 'host.example.test.'))
+      // Who does not come back has the empty answer itself.
+      const truncated = await dig(family, 9, '+ignore')
+      expect(truncated).toMatch(/flags: qr tc rd; QUERY: 1, ANSWER: 0, AUTHORITY: 0, ADDITIONAL: 1/)
+      expect(truncated).toMatch(/EDNS: version: 0, flags:; udp: 1232/)
+      expect(truncated).toMatch(/^;9\.1\.18\.198\.in-addr\.arpa\.\s+IN\s+PTR$/m)
+      expect(await names(4, 8)).toEqual(Array.from({ length: 4 }, () => 'host.example.test.'))
+      expect(await sluice.metric('sluice_dns_replies_total{outcome="sent"}')).toBeGreaterThanOrEqual(2)
+      // By coming back it has proven that the address is its own: a flood of others will not shut it out.
+      await eventually('it is known good', () => sluice.metric('sluice_dns_proven_resolvers_total'))
+
+      const unbound = await startUnbound(family)
+      const resolved = []
+      for (let i = 20; i < 28; i++) resolved.push(await unbound(i))
+      expect(resolved).toEqual(Array.from({ length: 8 }, () => 'host.example.test.'))
+
+      const entries = scene.server.run('conntrack', '-L', '-p', 'udp').split('\n').filter(Boolean)
+      // Of 8 and more refused queries and as many answers of ours none is in the kernel's table.
+      expect(entries.length).toBeLessThanOrEqual(notrack ? 0 : 20)
+    },
+  )
+})
+
+async function startUnbound(family: 4 | 6): Promise<(i: number) => Promise<string>> {
+  const scratch = scene.client.scratch()
+  writeFileSync(
+    scratch.path('conf'),
+    `server:
+  directory: "${scratch.directory}"
+  username: ""
+  chroot: ""
+  pidfile: ""
+  interface: 127.0.0.1@5353
+  outgoing-interface: ${HONEST[family]}
+  do-not-query-localhost: no
+  module-config: "iterator"
+  local-zone: "18.198.in-addr.arpa" nodefault
+  qname-minimisation: no
+remote-control:
+  control-enable: no
+stub-zone:
+  name: "18.198.in-addr.arpa"
+  stub-addr: ${SERVER[family]}
+`,
+  )
+  scene.client.spawn('unbound', ['-d', '-p', '-c', scratch.path('conf')], { stdio: 'ignore' })
+  await eventually('Unbound listens', async () => {
+    const { stdout } = await scene.client.attempt('ss', '-Hlun', 'sport = :5353')
+    return stdout !== ''
+  })
+  return async (i) => {
+    const args = ['@127.0.0.1', '-p', '5353', '+short', '+tries=1', '+timeout=8', '-x', `198.18.1.${i}`]
+    return (await scene.client.attempt('dig', ...args)).stdout.trim()
+  }
+}
+
+test('where nobody listens on 53/tcp, nobody is asked to come back, and sluice says so', async () => {
+  const sluice = await start()
+  const report = async () => JSON.parse((await sluice.cli('status', '--dns', '--json')).stdout) as DnsReport
+  expect((await report()).slip.obstacle).toBe('nobody listens on 53/tcp')
+  expect(sluice.output).toContain('not asked to come back over TCP: nobody listens on 53/tcp')
+  expect(await sluice.metric('sluice_dns_slip_possible')).toBe(0)
+  await startServer()
+  await eventually('it sees that somebody does', async () => (await report()).slip.obstacle === null)
+  for (let i = 0; i < 4; i++) expect(await dig(4, i, '+short')).toBe('host.example.test.')
+  expect(await sluice.metric('sluice_dns_replies_total{outcome="sent"}')).toBe(1)
+})

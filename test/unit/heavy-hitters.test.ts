@@ -1,0 +1,63 @@
+import { describe, expect, test } from 'vitest'
+import { HeavyHitters } from '../../src/path/heavy-hitters.ts'
+
+const SEED = Uint32Array.of(0x9e3779b9, 1, 2)
+const MINUTE = 60_000
+
+function create(): HeavyHitters {
+  return new HeavyHitters(new SharedArrayBuffer(HeavyHitters.BYTES), SEED)
+}
+
+describe('heavy hitters', () => {
+  test('few are counted exactly, the most frequent first', () => {
+    const hitters = create()
+    for (let i = 0; i < 30; i++) hitters.count(0, i % 3 === 0 ? 7 : 8, 4, 24, i)
+    expect(hitters.top(10, 30)).toEqual([
+      { high: 0, low: 8, family: 4, detail: 24, count: 20 },
+      { high: 0, low: 7, family: 4, detail: 24, count: 10 },
+    ])
+  })
+
+  test('families and details are told apart', () => {
+    const hitters = create()
+    hitters.count(0, 7, 4, 24, 0)
+    hitters.count(0, 7, 6, 24, 0)
+    hitters.count(0, 7, 4, 16, 0)
+    expect(hitters.top(10, 0)).toHaveLength(3)
+  })
+
+  test('who asks often is found among 100,000 forged addresses, and nobody is said to have asked more often than he did', () => {
+    const hitters = create()
+    for (let i = 0; i < 100_000; i++) {
+      hitters.count(0, Math.imul(i, 2_654_435_761) >>> 0, 4, 0, 0)
+      if (i % 50 === 0) hitters.count(1, 1, 6, 0, 0)
+    }
+    const [first, ...others] = hitters.top(20, 0)
+    expect(first).toMatchObject({ high: 1, low: 1, family: 6 })
+    expect(first!.count).toBeLessThanOrEqual(2000)
+    expect(first!.count).toBeGreaterThan(1500)
+    expect(Math.max(...others.map(({ count }) => count))).toBeLessThanOrEqual(1)
+  })
+
+  test('what is older than twenty minutes is forgotten', () => {
+    const hitters = create()
+    hitters.count(0, 1, 4, 0, 0)
+    hitters.count(0, 2, 4, 0, 11 * MINUTE)
+    expect(
+      hitters
+        .top(9, 12 * MINUTE)
+        .map(({ low }) => low)
+        .sort(),
+    ).toEqual([1, 2])
+    hitters.count(0, 3, 4, 0, 21 * MINUTE)
+    expect(
+      hitters
+        .top(9, 22 * MINUTE)
+        .map(({ low }) => low)
+        .sort(),
+    ).toEqual([2, 3])
+    expect(hitters.top(9, 60 * MINUTE)).toEqual([])
+    hitters.count(0, 4, 4, 0, 90 * MINUTE)
+    expect(hitters.top(9, 90 * MINUTE).map(({ low }) => low)).toEqual([4])
+  })
+})

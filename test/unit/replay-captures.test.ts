@@ -31,7 +31,7 @@ function refusedOf({ summary }: Replayed) {
 }
 
 describe.runIf(isThere)('real captures under the shipped policy', () => {
-  test('give the same output to the byte when they are replayed again', async () => {
+  test('give the same output to the byte when they are replayed again', { timeout: 300_000 }, async () => {
     const differing: string[] = []
     let attempts = 0
     // Tables of the usual size take longer to make than most captures to judge.

@@ -17,6 +17,7 @@ const SECTIONS: readonly ((report: ExplainReport) => readonly string[])[] = [
   bans,
   offences,
   buckets,
+  reverseNames,
   attempts,
 ]
 
@@ -73,6 +74,42 @@ function offences({ offences, at }: ExplainReport): string[] {
   const ago = roughDuration(Date.parse(at) - Date.parse(offences.last))
   const left = roughDuration(Date.parse(offences.forgotten) - Date.parse(at))
   return [`offences remembered: ${offences.count}, the last ${ago} ago; forgotten in ${left}`]
+}
+
+/** Distances are those of the papers: Euclidean, over octets. */
+function reverseNames({ source, network, reverseNames }: ExplainReport): string[] {
+  const rows = (['source', 'network'] as const).flatMap((who) => {
+    const evidence = reverseNames[who]
+    if (evidence === null) return []
+    const { names, partial, near, within, meanDistance, kind } = evidence
+    return [
+      [
+        who === 'source' ? source : network,
+        names.toFixed(0),
+        partial.toFixed(0),
+        `${(near * 100).toFixed(0)} %`,
+        `${(within * 100).toFixed(0)} %`,
+        meanDistance.toFixed(1),
+        kind === 'none' ? 'no sweep' : `${kind} sweep`,
+      ],
+    ]
+  })
+  if (rows.length === 0) return []
+  const titles = [
+    'REVERSE NAMES',
+    'NEW',
+    'PARTIAL',
+    'STEPS OF 1-2',
+    'IN ONE NETWORK',
+    'MEAN DISTANCE',
+    'TAKEN FOR',
+  ]
+  return [
+    formatTable(
+      titles.map((title) => ({ title })),
+      rows,
+    ),
+  ]
 }
 
 function buckets({ services }: ExplainReport): string[] {

@@ -32,6 +32,7 @@ import { requireNetAdmin } from './privileges.ts'
 import { judgePromotions } from './promotions.ts'
 import { reload } from './reload.ts'
 import { Repeater } from './repeater.ts'
+import { ReverseFloods } from './reverse-floods.ts'
 import { liftShadowed } from './shadowed.ts'
 import type { DaemonState } from './state.ts'
 import { UndoStack } from './undo-stack.ts'
@@ -49,6 +50,9 @@ const PROMOTIONS_PAUSE_MS = 20
 
 /** Shorter: until they are held, sources fill the queue. */
 const HOLDS_PAUSE_MS = 2
+
+/** The path acts at once; this is for the log. */
+const FLOODS_PAUSE_MS = 1000
 
 /** What the start of a daemon works with. */
 interface Start extends DaemonOptions {
@@ -152,6 +156,12 @@ async function start(options: Start): Promise<DaemonState> {
   )
   undo.push('end the repairs', () => healer.stop())
   await refreshSlip(created)
+  const floods = new ReverseFloods()
+  const watcher = new Repeater(
+    async () => floods.look(created.threads.reverseRates(pathClockMs()), log, pathClockMs()),
+    () => FLOODS_PAUSE_MS,
+  )
+  undo.push('end the watch for floods', () => watcher.stop())
   state = created
   sessions.start()
   introduce(created)

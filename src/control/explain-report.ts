@@ -1,5 +1,6 @@
 import type { Mode } from '../config/policy.ts'
 import type { BucketReading } from '../path/bucket-reader.ts'
+import type { SweepEvidence } from '../path/dns/sweeps.ts'
 import type { VerdictName } from '../path/reasons.ts'
 import type { PanicRow } from './panic-marker.ts'
 import type { AllowRow, BanRow } from './rows.ts'
@@ -23,7 +24,15 @@ export interface ExplainReport {
   /** Of the address and of networks around it, in enforce and in shadow mode. */
   readonly bans: readonly BanRow[]
   readonly offences: OffenceMemory | null
+  readonly reverseNames: ReverseNames
   readonly services: readonly ServiceExplanation[]
+}
+
+/** What walks through reverse names are recognised by; `null`: no such query is remembered. */
+export interface ReverseNames {
+  readonly source: SweepEvidence | null
+  /** All sources of the network together. */
+  readonly network: SweepEvidence | null
 }
 
 export interface OffenceMemory {

@@ -10,6 +10,7 @@ import type {
   ExplainReport,
   ObstacleKind,
   OffenceMemory,
+  ReverseNames,
   ServiceExplanation,
 } from './explain-report.ts'
 import { panicRow } from './panic.ts'
@@ -25,7 +26,7 @@ export interface ExplainState
     DaemonState,
     'policy' | 'allow' | 'panic' | 'enforced' | 'watched' | 'holds' | 'slots' | 'now'
   > {
-  readonly threads: Pick<PathThreads, 'bucketsOf'>
+  readonly threads: Pick<PathThreads, 'bucketsOf' | 'walksOf'>
 }
 
 interface Subject {
@@ -50,6 +51,7 @@ export function explain(
     allowed: allowed === undefined ? null : allowRow(allowed),
     bans: bans(state, subject),
     offences: offences(state, subject),
+    reverseNames: reverseNames(state, subject),
     services: state.policy.services.map((service) => explainService(state, subject, service)),
   }
 }
@@ -80,6 +82,11 @@ function offences({ enforced, watched, now }: ExplainState, { source }: Subject)
   if (known === undefined) return null
   const { count, lastMs, forgottenMs } = known
   return { count, last: clockTime(lastMs, now()), forgotten: clockTime(forgottenMs, now()) }
+}
+
+function reverseNames({ threads }: ExplainState, { source }: Subject): ReverseNames {
+  const walks = threads.walksOf(source, pathClockMs())
+  return { source: walks.source ?? null, network: walks.network ?? null }
 }
 
 function explainService(state: ExplainState, subject: Subject, service: Service): ServiceExplanation {

@@ -26,6 +26,7 @@ import {
 } from './metric-samples.ts'
 import { pathClockMs } from './path-clock.ts'
 import { sumOver } from './path-totals.ts'
+import { hostReverseRate } from './reverse-floods.ts'
 import { SESSION_METRICS } from './session-metrics.ts'
 import type { DaemonState } from './state.ts'
 
@@ -260,6 +261,30 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
     type: 'counter',
     labels: ['event'],
     read: netlinkEvents,
+  },
+  {
+    name: 'sluice_dns_reverse_queries_per_second',
+    help: 'Reverse DNS queries in the last second that the limits of sources and networks let pass.',
+    type: 'gauge',
+    read: ({ threads }) => one(hostReverseRate(threads.reverseRates(pathClockMs())).perSecond),
+  },
+  {
+    name: 'sluice_dns_reverse_level',
+    help: 'How many reverse DNS queries a second are usual here, as learned.',
+    type: 'gauge',
+    read: ({ threads }) => one(hostReverseRate(threads.reverseRates(pathClockMs())).level),
+  },
+  {
+    name: 'sluice_dns_reverse_flooded',
+    help: 'Whether there is a flood of reverse DNS queries: only sources known to be good are answered (0 or 1).',
+    type: 'gauge',
+    read: ({ threads }) => one(Number(hostReverseRate(threads.reverseRates(pathClockMs())).isFlooded)),
+  },
+  {
+    name: 'sluice_dns_reverse_floods_total',
+    help: 'Floods of reverse DNS queries that have begun, by path thread.',
+    type: 'counter',
+    read: ({ threads }) => one(hostReverseRate(threads.reverseRates(pathClockMs())).floods),
   },
   {
     name: 'sluice_dns_replies_total',

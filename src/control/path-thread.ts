@@ -5,6 +5,7 @@ import { BucketReader } from '../path/bucket-reader.ts'
 import type { CompiledPolicy } from '../path/compile.ts'
 import { PathCounters } from '../path/counters.ts'
 import { AnswerWindow } from '../path/dns/answer-window.ts'
+import { DnsReader } from '../path/dns/reader.ts'
 import { HeavyHitters } from '../path/heavy-hitters.ts'
 import { LookupRing, type OwnLookup } from '../path/lookup-ring.ts'
 import { createSharedState, type SharedState } from '../path/shared.ts'
@@ -34,6 +35,7 @@ export class PathThread {
   readonly counters: PathCounters
   readonly queue: number
   readonly buckets: BucketReader
+  readonly dns: DnsReader
   readonly #options: PathThreadOptions
   readonly #shared: SharedState
   readonly #promotions: SourceRing
@@ -60,6 +62,7 @@ export class PathThread {
     this.#shared = createSharedState(options.sources, options.known)
     this.counters = new PathCounters(this.#shared.counters)
     this.buckets = new BucketReader(this.#shared)
+    this.dns = new DnsReader(this.#shared)
     this.#promotions = new SourceRing(this.#shared.promotions)
     this.#holds = new SourceRing(this.#shared.holds)
     this.#lookups = new LookupRing(this.#shared.lookups)

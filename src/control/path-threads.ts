@@ -5,6 +5,8 @@ import { shardConstant, shardOf } from '../firewall/shard.ts'
 import type { Prefix } from '../net/prefix.ts'
 import type { SourceReading } from '../path/bucket-reader.ts'
 import type { CompiledPolicy } from '../path/compile.ts'
+import type { Walks } from '../path/dns/reader.ts'
+import type { ReverseRateState } from '../path/dns/reverse-rate.ts'
 import { KnownGood } from '../path/known-good.ts'
 import type { OwnLookup } from '../path/lookup-ring.ts'
 import type { HandedOver } from '../path/source-ring.ts'
@@ -122,6 +124,16 @@ export class PathThreads {
   /** The buckets of `source` on the thread that its network comes to. @param nowMs the path's clock. */
   bucketsOf(source: Prefix, service: number, nowMs: number): SourceReading {
     return this.#threadOf(source).buckets.read(source, service, this.#compiled, nowMs)
+  }
+
+  /** What the reverse queries of `source`, and of its network, look like. @param nowMs the path's clock. */
+  walksOf(source: Prefix, nowMs: number): Walks {
+    return this.#threadOf(source).dns.walks(source, this.#compiled, nowMs)
+  }
+
+  /** The reverse queries that each thread sees. @param nowMs the path's clock. */
+  reverseRates(nowMs: number): ReverseRateState[] {
+    return this.all.map((thread) => thread.dns.rate(this.#compiled, nowMs))
   }
 
   /** Gives `source` full buckets and takes its strikes away, for the services in `slots`. */

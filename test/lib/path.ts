@@ -2,6 +2,7 @@ import type { Policy } from '../../src/config/policy.ts'
 import type { PathThreads } from '../../src/control/path-threads.ts'
 import { BucketReader } from '../../src/path/bucket-reader.ts'
 import { compilePolicy } from '../../src/path/compile.ts'
+import { DnsReader } from '../../src/path/dns/reader.ts'
 import { KnownGood } from '../../src/path/known-good.ts'
 import { Pipeline } from '../../src/path/pipeline.ts'
 import { REASONS, VERDICTS } from '../../src/path/reasons.ts'
@@ -30,10 +31,12 @@ export class TestPath {
   }
 
   /** What the control thread sees of the buckets. */
-  get threads(): Pick<PathThreads, 'bucketsOf' | 'clear'> {
+  get threads(): Pick<PathThreads, 'bucketsOf' | 'clear' | 'walksOf'> {
     const reader = new BucketReader(this.shared)
+    const dns = new DnsReader(this.shared)
     return {
       bucketsOf: (source, slot, nowMs) => reader.read(source, slot, this.pipeline.policy, nowMs),
+      walksOf: (source, nowMs) => dns.walks(source, this.pipeline.policy, nowMs),
       clear: (source, slots) => slots.forEach((slot) => void reader.clear(source, slot)),
     }
   }

@@ -9,6 +9,7 @@ import { pathClockMs } from '../../src/control/path-clock.ts'
 import type { PanicState } from '../../src/control/state.ts'
 import { EXIT } from '../../src/failure.ts'
 import { parsePrefix } from '../../src/net/prefix.ts'
+import { ptrQuery, reverseOf } from '../lib/dns-query.ts'
 import { TestPath } from '../lib/path.ts'
 import { policy, service } from '../lib/policies.ts'
 import { TestLog } from '../lib/test-log.ts'
@@ -23,10 +24,12 @@ const SERVICES = [
   service('ssh', 22, { limits: LIMITS, ban: { strikes: 5, withinMs: 10 * MINUTE } }),
   service('web', 80, { limits: LIMITS, mode: 'shadow', ban: { strikes: 5, withinMs: MINUTE } }),
   service('dns', 53, { limits: LIMITS }),
+  service('names', 5353, { dns: true, ports: [{ protocol: 'udp', first: 5353, last: 5353 }] }),
 ]
+const SWEEP = { names: 30, partial: 16, withinMs: MINUTE, source: LIMITS.source, network: LIMITS.network }
 
 function setUp() {
-  const running = policy(SERVICES)
+  const running = policy(SERVICES, { dns: { sweep: SWEEP } })
   const clock = { nowMs: 1000 }
   const now = () => clock.nowMs
   const { log } = new TestLog()
@@ -171,6 +174,25 @@ describe('explain', () => {
     expect(report.bans).toHaveLength(1)
     expect(report.services.every(({ next }) => next.verdict === 'accept')).toBe(true)
   })
+})
+
+test('shows what the reverse names of a source look like', () => {
+  const { path, of } = setUp()
+  expect(of('198.51.100.7').reverseNames).toEqual({ source: null, network: null })
+  for (let n = 0; n < 60; n++) {
+    const payload = ptrQuery(reverseOf(0xc6120000 + n))
+    path.send({ from: '198.51.100.7', port: 5353, protocol: 'udp', payload }, pathClockMs())
+  }
+  const report = of('198.51.100.7')
+  expect(report.reverseNames).toMatchObject({
+    source: { kind: 'sequential', near: 1, within: 1, meanDistance: 1, partial: 0 },
+    // Of a network, four times as many names make a sweep.
+    network: { kind: 'none', near: 1 },
+  })
+  const line = /^198\.51\.100\.7 +\d+ +0 +100 % +100 % +1\.0 +sequential sweep$/m
+  expect(formatExplanation(report)).toMatch(line)
+  expect(formatExplanation(of('198.51.100.8'))).toMatch(/^198\.51\.100\.0\/24 +\d+ .* no sweep$/m)
+  expect(formatExplanation(of('203.0.113.8'))).not.toContain('REVERSE NAMES')
 })
 
 test('an explanation in words', () => {

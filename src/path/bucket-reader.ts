@@ -2,7 +2,7 @@ import type { Prefix } from '../net/prefix.ts'
 import { type CompiledPolicy, KNOWN_LIMIT, LIMIT_KINDS, LIMITS_PER_SLOT, type LimitKind } from './compile.ts'
 import { PathCounters } from './counters.ts'
 import { Known, KnownGood } from './known-good.ts'
-import { bucketTag, KNOWN_TAG, networkBits } from './limits.ts'
+import { bucketTag, DNS_TCP_TAG, KNOWN_TAG, networkBits } from './limits.ts'
 import type { SharedState } from './shared.ts'
 import { sourceKey } from './source-ring.ts'
 import { BucketTable } from './table.ts'
@@ -85,7 +85,7 @@ export class BucketReader {
 
   #slotOf(source: Prefix, service: number, more = 0): number {
     const { high, low } = sourceKey(source)
-    return this.#sources.find(high, low, bucketTag(service, source.family) | more)
+    return this.#sources.find(high, low, bucketTag(service, source.family) ^ more)
   }
 
   /**
@@ -102,7 +102,7 @@ export class BucketReader {
    * one attempt more or less counts.
    */
   clear(source: Prefix, service: number): void {
-    for (const tag of [0, KNOWN_TAG]) {
+    for (const tag of [0, KNOWN_TAG, DNS_TCP_TAG]) {
       const slot = this.#slotOf(source, service, tag)
       if (slot < 0) continue
       this.#sources.fullAtMs[slot] = 0

@@ -7,15 +7,16 @@ import { Reason } from './reasons.ts'
 import type { BucketTable } from './table.ts'
 
 // Constants of this module cost compiled code nothing; an import is looked up each time.
-const { KNOWN_LIMIT, LIMITS_PER_SLOT, NETWORK_LIMIT, SOURCE_LIMIT, TOTAL_LIMIT } = compiled
+const { KNOWN_LIMIT, LIMIT_SETS, LIMITS_PER_SLOT, NETWORK_LIMIT, SOURCE_LIMIT, TOTAL_LIMIT } = compiled
 const WITHIN_LIMIT = Reason.withinLimit
 const UNKNOWN = Known.none
+const TCP = 6
 
 /** The three buckets that one attempt draws from: of its source, of its network, of all strangers. */
 export interface Buckets {
   readonly sources: BucketTable
   readonly networks: BucketTable
-  /** For each service slot, the time in ms at which the bucket of all strangers is full again. */
+  /** For each limit set, and then each service over TCP, when the bucket of all strangers is full again, in ms. */
   readonly totalFullAtMs: Float64Array
   readonly known: KnownGood
 }
@@ -69,7 +70,10 @@ export class Limits {
     const { sources, networks, totalFullAtMs, known } = this.buckets
     const { intervalMs, toleranceMs } = policy
     const limit = service * LIMITS_PER_SLOT
-    const tag = bucketTag(service, view.family)
+    const isDnsTcp = view.protocol === TCP && policy.isDns[service] === 1
+    const plainTag = bucketTag(service, view.family)
+    const tag = isDnsTcp ? plainTag ^ DNS_TCP_TAG : plainTag
+    const total = isDnsTcp ? LIMIT_SETS + service : service
     const knownInterval = intervalMs[limit + KNOWN_LIMIT]!
     const sourceInterval = intervalMs[limit + SOURCE_LIMIT]!
     const isFree = standing === KNOWN
@@ -78,7 +82,7 @@ export class Limits {
     const networkLow = networkBits(view)
     if (knownInterval !== 0) {
       if (known.source(view, service, nowMs) !== UNKNOWN)
-        return this.#admitKnown(view, tag, limit + KNOWN_LIMIT, policy, nowMs)
+        return this.#admitKnown(view, plainTag, limit + KNOWN_LIMIT, policy, nowMs)
       if (known.network(view, networkLow, service, nowMs) !== UNKNOWN) totalInterval = 0
     }
 
@@ -107,9 +111,9 @@ export class Limits {
 
     if (standing === BARRED) return this.#refuse(Reason.totalLimit, TOTAL_LIMIT)
     if (totalInterval !== 0) {
-      if (isEmpty(totalFullAtMs, service, nowMs, totalInterval, toleranceMs[limit + 2]!))
+      if (isEmpty(totalFullAtMs, total, nowMs, totalInterval, toleranceMs[limit + 2]!))
         return this.#refuse(Reason.totalLimit, TOTAL_LIMIT)
-      take(totalFullAtMs, service, nowMs, totalInterval)
+      take(totalFullAtMs, total, nowMs, totalInterval)
     }
     if (networkInterval !== 0) {
       if (network < 0) network = networks.insert(view.sourceHigh, networkLow, tag, nowMs)
@@ -129,7 +133,7 @@ export class Limits {
     const interval = policy.intervalMs[limit]!
     let source = sources.find(view.sourceHigh, view.sourceLow, tag | KNOWN_TAG)
     if (source < 0) source = sources.insert(view.sourceHigh, view.sourceLow, tag | KNOWN_TAG, nowMs)
-    if (isEmpty(sources.fullAtMs, source, nowMs, interval, policy.toleranceMs[limit + SOURCE_LIMIT]!))
+    if (isEmpty(sources.fullAtMs, source, nowMs, interval, policy.toleranceMs[limit]!))
       return this.#refuse(Reason.knownLimit, KNOWN_LIMIT)
     take(sources.fullAtMs, source, nowMs, interval)
     this.#admittedSlot = -1
@@ -167,6 +171,13 @@ export class Limits {
     return this.buckets.sources.find(view.sourceHigh, view.sourceLow, bucketTag(service, view.family))
   }
 }
+
+/**
+ * DNS over TCP has buckets of its own, with the same limits: whoever comes back over TCP since his datagrams were
+ * refused, or those of a flood in his name, must not find the bucket that they emptied. Applied by XOR: a tag has ten bits, and
+ * in those of all other buckets bit 8 is set.
+ */
+export const DNS_TCP_TAG = 0x300
 
 /** What tells apart the buckets of one address: a service slot and a family. */
 export function bucketTag(service: number, family: Family): number {

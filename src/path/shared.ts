@@ -6,6 +6,7 @@ import { ReverseRate } from './dns/reverse-rate.ts'
 import { Sweeps } from './dns/sweeps.ts'
 import { HeavyHitters } from './heavy-hitters.ts'
 import { LookupRing } from './lookup-ring.ts'
+import { NO_SERVICE } from './service-slots.ts'
 import { SourceRing } from './source-ring.ts'
 import { BucketTable } from './table.ts'
 
@@ -74,7 +75,7 @@ export function createSharedState(
   return {
     sources: new SharedArrayBuffer(BucketTable.bytes(sources)),
     networks: new SharedArrayBuffer(BucketTable.bytes(Math.ceil(sources / SOURCES_PER_NETWORK))),
-    totals: new SharedArrayBuffer(LIMIT_SETS * 8),
+    totals: new SharedArrayBuffer((LIMIT_SETS + NO_SERVICE) * 8),
     counters: new SharedArrayBuffer(PathCounters.BYTES),
     promotions: new SharedArrayBuffer(SourceRing.BYTES),
     dns: createDnsMemory(sources),

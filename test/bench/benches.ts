@@ -1,5 +1,6 @@
 import { ban } from './benches/ban.ts'
 import { banned } from './benches/banned.ts'
+import { dns } from './benches/dns.ts'
 import { drain } from './benches/drain.ts'
 import { flood } from './benches/flood.ts'
 import { guess } from './benches/guess.ts'
@@ -19,6 +20,7 @@ export const BENCHES: readonly Bench[] = [
   drain,
   flood,
   path,
+  dns,
   latency,
   hold,
   banned,

@@ -91,6 +91,7 @@ const EXPLAINED: Results['explain'] = {
   allowed: null,
   bans: [],
   offences: null,
+  reverseNames: { source: null, network: null },
   services: [],
 }
 

@@ -94,6 +94,21 @@ describe('limits', () => {
     expect(ask(path, '198.51.100.9', FORWARD.slice(0, 20), START)).toBe('drop malformed-query')
   })
 
+  test('over TCP there are buckets of their own: whoever is sent there finds them full', () => {
+    const limits = {
+      source: { burst: 1, ratePerSecond: 1e-5 },
+      network: undefined,
+      total: { burst: 1, ratePerSecond: 1e-5 },
+    }
+    const both = [udp53.ports[0]!, { protocol: 'tcp' as const, first: 53, last: 53 }]
+    const path = pathOf({}, { limits, ports: both })
+    ask(path, '198.51.100.1', FORWARD, START)
+    expect(ask(path, '198.51.100.1', FORWARD, START)).toBe('drop source-limit')
+    expect(ask(path, '203.0.113.1', FORWARD, START)).toBe('drop total-limit')
+    expect(path.send({ from: '198.51.100.1', port: 53 }, START)).toBe('accept within-limit')
+    expect(path.send({ from: '198.51.100.1', port: 53 }, START)).toBe('drop source-limit')
+  })
+
   test('in shadow mode they only count', () => {
     const path = pathOf({ reverse: tight }, { mode: 'shadow' })
     for (let i = 0; i < 2; i++) look(path, '198.51.100.1', 1, START)

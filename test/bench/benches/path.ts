@@ -5,6 +5,7 @@ import { NO_SERVICE, ServiceSlots } from '../../../src/path/service-slots.ts'
 import { packet } from '../../lib/packets.ts'
 import { readCapture } from '../../lib/read-capture.ts'
 import type { Bench, Case, Figures } from '../runner/bench.ts'
+import { packetFile } from '../runner/packet-file.ts'
 import { type BenchPolicy, type BenchService, GENEROUS, ONCE, policyText, service } from '../runner/policy.ts'
 import type { Stage } from '../runner/stage.ts'
 import { Talker } from '../runner/talker.ts'
@@ -137,21 +138,6 @@ function generated({ sources, family = 4, protocol = 'tcp', services = 1 }: Traf
     if (protocol === 'tcp') view.setUint32(transport + 4, i)
     return bytes
   })
-}
-
-/** What path.c reads: how many, offset and length of each, and their bytes, each on a cache line of its own. */
-function packetFile(packets: readonly Uint8Array[]): Uint8Array {
-  const index = new Uint32Array(1 + 2 * packets.length)
-  index[0] = packets.length
-  let end = 0
-  for (const [i, { length }] of packets.entries()) {
-    index.set([end, length], 1 + 2 * i)
-    end += Math.ceil(length / 64) * 64
-  }
-  const bytes = new Uint8Array(index.byteLength + end)
-  bytes.set(new Uint8Array(index.buffer))
-  for (const [i, each] of packets.entries()) bytes.set(each, index.byteLength + index[1 + 2 * i]!)
-  return bytes
 }
 
 /** The compiled policy as struct policy of path.c has it. */

@@ -6,11 +6,14 @@ export interface BenchPolicy {
   readonly queueLength?: number
   readonly failOpen?: boolean
   readonly maxEntries?: number
+  /** The section `dns` as the file has it. */
+  readonly dns?: object
   /** Off by default: most benches are of floods in the queue. */
   readonly holds?: { readonly above: number; readonly factor: number }
 }
 
 export interface BenchService {
+  readonly dns?: boolean
   readonly ports: readonly string[]
   readonly limits: Readonly<Partial<Record<'source' | 'network' | 'total', BenchLimit>>>
   readonly ban?: { readonly strikes: number; readonly within: string }
@@ -41,6 +44,7 @@ export function policyText(policy: BenchPolicy): string {
     threads,
     queue: { length: queueLength, failOpen },
     holds: policy.holds ?? 'off',
+    ...(policy.dns && { dns: policy.dns }),
     ban: { maxEntries: policy.maxEntries ?? 65_536 },
     firewall: { check: '1m' },
     log: { level: 'warn' },

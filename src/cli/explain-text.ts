@@ -7,6 +7,7 @@ import type {
 } from '../control/explain-report.ts'
 import { roughDuration } from '../control/rough-duration.ts'
 import type { BanRow } from '../control/rows.ts'
+import { evidence, sessions } from './explain-evidence.ts'
 import { formatTable } from './table.ts'
 
 /** Each section by its function: paragraphs, in this order, those that have nothing to say left out. */
@@ -19,6 +20,8 @@ const SECTIONS: readonly ((report: ExplainReport) => readonly string[])[] = [
   buckets,
   reverseNames,
   attempts,
+  evidence,
+  sessions,
 ]
 
 /** An explanation for people. */

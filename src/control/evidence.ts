@@ -7,6 +7,7 @@ import { FailingNetworks } from './failing-networks.ts'
 import { type FailureReading, Failures } from './failures.ts'
 import type { Log } from './log.ts'
 import type { Outcome } from './outcome.ts'
+import { RecentSessions } from './recent-sessions.ts'
 import { roughDuration } from './rough-duration.ts'
 import type { Session } from './session.ts'
 import type { Trust } from './trust.ts'
@@ -38,8 +39,11 @@ export interface EvidenceCounts {
  */
 export class Evidence {
   readonly trust: Trust | undefined
-  readonly #failures = new Failures()
-  readonly #networks = new FailingNetworks()
+  /** What is held against sources, by source and service. */
+  readonly failures = new Failures()
+  /** What is held against networks. */
+  readonly networks = new FailingNetworks()
+  readonly recent = new RecentSessions()
   readonly #counts = new Map<string, EvidenceCounts>()
   readonly #options: EvidenceOptions
 
@@ -54,10 +58,12 @@ export class Evidence {
    * @param tries how many a failed one held, where that can be told
    * @returns what must be punished for it
    */
-  take({ source, service: name }: Session, outcome: Outcome, tries: number, policy: Policy): Offence[] {
+  take(session: Session, outcome: Outcome, tries: number, policy: Policy): Offence[] {
+    const { source, service: name } = session
     const service = policy.services.find((each) => each.name === name)
     if (service === undefined) return []
     this.countsOf(name).sessions[outcome]++
+    this.recent.add({ session, outcome, tries, atMs: this.#options.now() })
     if (outcome === 'succeeded') this.#succeed(source, service)
     return outcome === 'failed' ? this.#fail(source, service, tries, policy) : []
   }
@@ -70,12 +76,12 @@ export class Evidence {
 
   /** What is held against `source`; `undefined`: failures at `service` are not counted. */
   failuresOf(source: Prefix, { name, failures }: Service): FailureReading | undefined {
-    return failures && this.#failures.read(keyOf(source, name), failures, this.#options.now())
+    return failures && this.failures.read(keyOf(source, name), failures, this.#options.now())
   }
 
   /** Holds nothing against `source` any more. */
   pardon(source: Prefix, services: readonly string[]): void {
-    for (const name of services) this.#failures.clear(keyOf(source, name))
+    for (const name of services) this.failures.clear(keyOf(source, name))
   }
 
   countsOf(service: string): EvidenceCounts {
@@ -87,8 +93,8 @@ export class Evidence {
   }
 
   #succeed(source: Prefix, { name, failures, limits }: Service): void {
-    if (failures !== undefined) this.#failures.forgive(keyOf(source, name), failures, this.#options.now())
-    this.#networks.succeed(source, name)
+    if (failures !== undefined) this.failures.forgive(keyOf(source, name), failures, this.#options.now())
+    this.networks.succeed(source, name)
     if (limits.known !== undefined) this.trust?.succeed(source, name)
   }
 
@@ -96,11 +102,11 @@ export class Evidence {
     const { name, failures } = service
     if (failures === undefined) return []
     this.countsOf(name).tries += tries
-    const held = this.#failures.fail(keyOf(source, name), tries, failures, this.#options.now())
+    const held = this.failures.fail(keyOf(source, name), tries, failures, this.#options.now())
     const wasKnown = this.trust?.has(source, name) ?? false
     if (held < failures.tries) return wasKnown ? [] : this.#failNetwork(source, service, policy)
     if (wasKnown && this.#loseTrust(source, service, held)) return []
-    this.#failures.clear(keyOf(source, name))
+    this.failures.clear(keyOf(source, name))
     this.countsOf(name).sources++
     const reason = `${counted(held, 'failed login')}`
     return [
@@ -118,12 +124,12 @@ export class Evidence {
       source: text,
       service: name,
     })
-    return this.#failures.forgive(keyOf(source, name), failures!, now()) === 0
+    return this.failures.forgive(keyOf(source, name), failures!, now()) === 0
   }
 
   #failNetwork(source: Prefix, { name }: Service, policy: Policy): Offence[] {
     if (policy.networks === undefined) return []
-    const network = this.#networks.fail(source, name, policy.networks, this.#options.now())
+    const network = this.networks.fail(source, name, policy.networks, this.#options.now())
     if (network === undefined) return []
     const holes = this.trust?.inside(network, name) ?? []
     const { sources, memoryMs } = policy.networks

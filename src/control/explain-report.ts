@@ -2,8 +2,10 @@ import type { Mode } from '../config/policy.ts'
 import type { BucketReading } from '../path/bucket-reader.ts'
 import type { SweepEvidence } from '../path/dns/sweeps.ts'
 import type { VerdictName } from '../path/reasons.ts'
+import type { Outcome } from './outcome.ts'
 import type { PanicRow } from './panic-marker.ts'
 import type { AllowRow, BanRow } from './rows.ts'
+import type { Volume } from './session.ts'
 
 /**
  * Everything that touches one address, at one moment. Each area of sluice has a field of its own here, a
@@ -26,6 +28,8 @@ export interface ExplainReport {
   readonly offences: OffenceMemory | null
   readonly reverseNames: ReverseNames
   readonly services: readonly ServiceExplanation[]
+  /** The last few that were judged since the start, oldest first. */
+  readonly sessions: readonly SessionExplanation[]
 }
 
 /** What walks through reverse names are recognised by; `null`: no such query is remembered. */
@@ -55,7 +59,47 @@ export interface ServiceExplanation {
     readonly windowSeconds: number
     readonly forgottenInSeconds: number
   } | null
+  readonly evidence: ServiceEvidence
   readonly next: NextAttempt
+}
+
+/** What a source has shown to a service. */
+export interface ServiceEvidence {
+  /** Completed with any service within the proof window, and how many must be before it is banned for refusals. */
+  readonly handshakes: { readonly count: number; readonly needed: number }
+  /** `null`: failures at this service are not counted. */
+  readonly failures: {
+    readonly tries: number
+    readonly needed: number
+    /** 0: there is none. */
+    readonly nextForgottenInSeconds: number
+    /** That successes could still take back. */
+    readonly forgivable: number
+  } | null
+  /** `null`: it never logged in, or that is forgotten. */
+  readonly trust: {
+    readonly isKnownGood: boolean
+    readonly successes: number
+    /** ISO 8601. */
+    readonly since: string
+    readonly last: string
+    /** When it is a stranger again, or has become one. */
+    readonly until: string
+  } | null
+}
+
+export interface SessionExplanation {
+  /** When it was judged, ISO 8601. */
+  readonly at: string
+  /** Of the client, in full. */
+  readonly address: string
+  readonly service: string
+  readonly outcome: Outcome
+  /** How many a failed one counted as. */
+  readonly tries: number | null
+  readonly durationSeconds: number
+  readonly toServer: Volume
+  readonly toClient: Volume
 }
 
 export interface BucketExplanation {

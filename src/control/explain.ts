@@ -5,6 +5,7 @@ import type { BucketReading, SourceReading } from '../path/bucket-reader.ts'
 import type { VerdictName } from '../path/reasons.ts'
 import type { Ban } from './ban.ts'
 import { ALL_PORTS } from './escalation.ts'
+import { explainEvidence, explainSessions } from './explain-evidence.ts'
 import type {
   BucketExplanation,
   ExplainReport,
@@ -24,7 +25,7 @@ import { type DaemonState, modeOf } from './state.ts'
 export interface ExplainState
   extends Pick<
     DaemonState,
-    'policy' | 'allow' | 'panic' | 'enforced' | 'watched' | 'holds' | 'slots' | 'now'
+    'policy' | 'allow' | 'panic' | 'enforced' | 'watched' | 'holds' | 'slots' | 'proofs' | 'evidence' | 'now'
   > {
   readonly threads: Pick<PathThreads, 'bucketsOf' | 'walksOf'>
 }
@@ -53,6 +54,7 @@ export function explain(
     offences: offences(state, subject),
     reverseNames: reverseNames(state, subject),
     services: state.policy.services.map((service) => explainService(state, subject, service)),
+    sessions: explainSessions(state, subject.source),
   }
 }
 
@@ -106,6 +108,7 @@ function explainService(state: ExplainState, subject: Subject, service: Service)
     mode,
     buckets: reading.buckets.map(bucket),
     strikes: service.ban === undefined ? null : strikes(service.ban, reading),
+    evidence: explainEvidence(state, subject.source, service),
     next: {
       verdict: verdictOn(obstacles, mode),
       obstacles: obstacles.map(({ by, seconds }) => ({ by, seconds })),

@@ -22,7 +22,12 @@ const LEVELS = {
  * make the network an offender, however slow each of them is. One success takes its part off the list.
  */
 export class FailingNetworks {
-  readonly #networks = new LRUCache<string, Map<string, number>>({ max: NETWORKS_MAX })
+  /** Told of each key whose list is new, changed or gone. */
+  onChange: (key: string) => void = () => {}
+  readonly #networks = new LRUCache<string, Map<string, number>>({
+    max: NETWORKS_MAX,
+    dispose: (_, key) => this.onChange(key),
+  })
 
   /** Notes that `source` has failed, or offended. @returns the widest network that is an offender by that, if any */
   fail(source: Prefix, service: string, policy: NetworkPolicy, nowMs: number): Prefix | undefined {
@@ -32,6 +37,7 @@ export class FailingNetworks {
       const parts = this.#partsOf(network, service)
       for (const [part, atMs] of parts) if (nowMs - atMs >= policy.memoryMs) parts.delete(part)
       parts.set(formatPrefix(widen(source, level.part)), nowMs)
+      this.onChange(keyOf(network, service))
       if (parts.size < policy.sources) continue
       parts.clear()
       offender = network
@@ -42,9 +48,27 @@ export class FailingNetworks {
   /** Notes that `source` has succeeded. */
   succeed(source: Prefix, service: string): void {
     for (const level of LEVELS[source.family]) {
-      const parts = this.#networks.peek(keyOf(widen(source, level.network), service))
-      parts?.delete(formatPrefix(widen(source, level.part)))
+      const key = keyOf(widen(source, level.network), service)
+      const parts = this.#networks.peek(key)
+      if (parts?.delete(formatPrefix(widen(source, level.part)))) this.onChange(key)
     }
+  }
+
+  /** Of all networks that are remembered, with their services. */
+  keys(): Iterable<string> {
+    return this.#networks.keys()
+  }
+
+  /** The parts under `key` that have failed, each with the monotonic ms of its last failure. */
+  parts(key: string): ReadonlyMap<string, number> | undefined {
+    return this.#networks.peek(key)
+  }
+
+  /** Takes over the list of an earlier run, unless this one has begun another; who failed last comes last. */
+  recall(key: string, parts: Map<string, number>): void {
+    if (this.#networks.peek(key) !== undefined) return
+    this.#networks.set(key, parts)
+    this.onChange(key)
   }
 
   #partsOf(network: Prefix, service: string): Map<string, number> {

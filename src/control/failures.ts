@@ -10,8 +10,8 @@ const RECORDS_MAX = 65_536
 /** So many times `tries` can be forgiven, before what is forgiven has itself been forgotten. */
 const FORGIVABLE = 4
 
-/** Two leaky buckets, in whole tries. */
-interface Record {
+/** What is kept of a source and service: two leaky buckets, in whole tries. Times are monotonic ms. */
+export interface FailureRecord {
   tries: number
   /** When the last try was forgotten, or the first one made. */
   triesMs: number
@@ -38,7 +38,12 @@ export interface FailureReading {
  * as large, which leaks as slowly: in the long run, an account is worth no more than being a second stranger.
  */
 export class Failures {
-  readonly #records = new LRUCache<string, Record>({ max: RECORDS_MAX })
+  /** Told of each key whose record is new, changed or gone. */
+  onChange: (key: string) => void = () => {}
+  readonly #records = new LRUCache<string, FailureRecord>({
+    max: RECORDS_MAX,
+    dispose: (_, key) => this.onChange(key),
+  })
 
   /** Adds failed tries. @returns how many are held against `key` now */
   fail(key: string, tries: number, policy: FailurePolicy, nowMs: number): number {
@@ -46,6 +51,7 @@ export class Failures {
     if (record.tries === 0) record.triesMs = nowMs
     record.tries += tries
     this.#records.set(key, record)
+    this.onChange(key)
     return record.tries
   }
 
@@ -57,13 +63,16 @@ export class Failures {
     if (record.forgiven === 0) record.forgivenMs = nowMs
     record.forgiven += taken
     record.tries -= taken
+    this.onChange(key)
     return record.tries
   }
 
   /** Holds nothing against `key` any more, after a ban or by a person's word. */
   clear(key: string): void {
     const record = this.#records.peek(key)
-    if (record !== undefined) record.tries = 0
+    if (record === undefined) return
+    record.tries = 0
+    this.onChange(key)
   }
 
   read(key: string, policy: FailurePolicy, nowMs: number): FailureReading {
@@ -72,7 +81,24 @@ export class Failures {
     return { tries, nextMs, forgivable: FORGIVABLE * policy.tries - forgiven }
   }
 
-  #leaked(key: string, { forgetMs }: FailurePolicy, nowMs: number): Record {
+  /** Of all records, those that have leaked out included. */
+  keys(): Iterable<string> {
+    return this.#records.keys()
+  }
+
+  /** What is kept under `key`. */
+  record(key: string): Readonly<FailureRecord> | undefined {
+    return this.#records.peek(key)
+  }
+
+  /** Takes over what an earlier run has kept, unless this one knows better; who failed last comes last. */
+  recall(key: string, record: FailureRecord): void {
+    if (this.#records.peek(key) !== undefined) return
+    this.#records.set(key, record)
+    this.onChange(key)
+  }
+
+  #leaked(key: string, { forgetMs }: FailurePolicy, nowMs: number): FailureRecord {
     const record = this.#records.peek(key) ?? { tries: 0, triesMs: nowMs, forgiven: 0, forgivenMs: nowMs }
     const tries = leaks(nowMs - record.triesMs, forgetMs)
     record.tries = Math.max(0, record.tries - tries)

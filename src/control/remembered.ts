@@ -5,6 +5,7 @@ import { setAllowed } from './allowed.ts'
 import { BAN_ORIGINS, type Ban, PROOFS } from './ban.ts'
 import { counted } from './counted.ts'
 import { ALL_PORTS } from './escalation.ts'
+import { rememberEvidence } from './remembered-evidence.ts'
 import { printable } from './requests.ts'
 import type { DaemonState } from './state.ts'
 import type { Store, StoredTable } from './store.ts'
@@ -15,6 +16,7 @@ export function rememberIn(store: Store, state: DaemonState): void {
   state.enforced.ledger.onChange = (scope, prefix) => banChanged(`${scope} ${prefix}`)
   state.enforced.offenders.onChange = store.add(offencesTable(state))
   state.allow.onRuntimeChange = store.add(allowTable(state))
+  rememberEvidence(store, state)
 }
 
 const banValue = z.strictObject({

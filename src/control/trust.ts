@@ -45,6 +45,8 @@ export interface TrustOptions {
 export class Trust {
   /** Sources that have lost their trust by failing. */
   lost = 0
+  /** Told of the key of each source that is new, changed or gone. */
+  onChange: (key: string) => void = () => {}
   readonly #options: TrustOptions
   readonly #trusted: LRUCache<string, Trusted>
   #policy: TrustPolicy
@@ -58,8 +60,9 @@ export class Trust {
       ttl: policy.longestMs,
       ttlResolution: 0,
       perf: { now },
-      dispose: (trusted, _, reason) => {
+      dispose: (trusted, key, reason) => {
         if (reason === 'evict') this.#withdraw(trusted)
+        this.onChange(key)
       },
     })
   }
@@ -75,8 +78,7 @@ export class Trust {
     const nowMs = this.#options.now()
     const before = this.#trusted.get(keyOf(source, service))
     const next = before === undefined ? this.#begun(source, service, nowMs) : this.#used(before, nowMs)
-    this.#trusted.set(keyOf(source, service), next)
-    this.#publish(next)
+    this.#keep(next)
   }
 
   /** Whether `source` is known good to `service` now. */
@@ -123,17 +125,38 @@ export class Trust {
     return this.entries().filter((trusted) => endOf(trusted) > nowMs)
   }
 
-  /** Takes back what an earlier run has learned. */
+  /** Of all that are remembered: source and service. */
+  keys(): Iterable<string> {
+    return this.#trusted.keys()
+  }
+
+  /** Who is remembered under one of `keys`, and until when; monotonic ms. */
+  read(key: string): { readonly trusted: Trusted; readonly forgottenMs: number } | undefined {
+    const trusted = this.#trusted.peek(key)
+    return trusted && { trusted, forgottenMs: trusted.lastMs + this.#policy.longestMs }
+  }
+
+  /** Takes back what an earlier run has learned, as far as there is room; nobody is known good for longer than now. */
   restore(entries: readonly Trusted[]): void {
-    for (const trusted of entries) {
-      this.#trusted.set(keyOf(trusted.source, trusted.service), trusted, { start: trusted.lastMs })
-      this.#publish(trusted)
+    const { maxEntries, longestMs } = this.#policy
+    const oldestFirst = [...entries].sort((a, b) => a.lastMs - b.lastMs)
+    for (const entry of oldestFirst.slice(-maxEntries)) {
+      const trusted = { ...entry, termMs: Math.min(longestMs, entry.termMs) }
+      const before = this.of(trusted.source, trusted.service)
+      if (before === undefined || endOf(before) < endOf(trusted)) this.#keep(trusted)
     }
   }
 
   /** Forgets all services but `services`; before the path's numbers of the others can mean anything else. */
   keepServices(services: readonly string[]): void {
     this.#forget(this.entries().filter(({ service }) => !services.includes(service)))
+  }
+
+  #keep(trusted: Trusted): void {
+    const key = keyOf(trusted.source, trusted.service)
+    this.#trusted.set(key, trusted, { start: trusted.lastMs })
+    if (endOf(trusted) > this.#options.now()) this.#publish(trusted)
+    this.onChange(key)
   }
 
   #begun(source: Prefix, service: string, nowMs: number): Trusted {

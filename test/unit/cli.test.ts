@@ -93,6 +93,7 @@ const EXPLAINED: Results['explain'] = {
   offences: null,
   reverseNames: { source: null, network: null },
   services: [],
+  sessions: [],
 }
 
 let scratch: Scratch

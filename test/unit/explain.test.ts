@@ -2,13 +2,17 @@ import { describe, expect, test } from 'vitest'
 import { formatExplanation } from '../../src/cli/explain-text.ts'
 import { AllowList } from '../../src/control/allow-list.ts'
 import { Bans } from '../../src/control/bans.ts'
+import { Evidence } from '../../src/control/evidence.ts'
 import { type ExplainState, explain } from '../../src/control/explain.ts'
 import { Holds } from '../../src/control/holds.ts'
 import { MemoryBanSets } from '../../src/control/memory-ban-sets.ts'
+import type { Outcome } from '../../src/control/outcome.ts'
 import { pathClockMs } from '../../src/control/path-clock.ts'
+import { Proofs } from '../../src/control/proofs.ts'
 import type { PanicState } from '../../src/control/state.ts'
+import { Trust } from '../../src/control/trust.ts'
 import { EXIT } from '../../src/failure.ts'
-import { parsePrefix } from '../../src/net/prefix.ts'
+import { parsePrefix, widen } from '../../src/net/prefix.ts'
 import { ptrQuery, reverseOf } from '../lib/dns-query.ts'
 import { TestPath } from '../lib/path.ts'
 import { policy, service } from '../lib/policies.ts'
@@ -25,6 +29,10 @@ const SERVICES = [
   service('web', 80, { limits: LIMITS, mode: 'shadow', ban: { strikes: 5, withinMs: MINUTE } }),
   service('dns', 53, { limits: LIMITS }),
   service('names', 5353, { dns: true, ports: [{ protocol: 'udp', first: 5353, last: 5353 }] }),
+  service('mail', 25, {
+    limits: { ...LIMITS, known: { burst: 50, ratePerSecond: 1 } },
+    failures: { tries: 5, forgetMs: 30 * MINUTE },
+  }),
 ]
 const SWEEP = { names: 30, partial: 16, withinMs: MINUTE, source: LIMITS.source, network: LIMITS.network }
 
@@ -51,6 +59,17 @@ function setUp() {
     enforced: bans('enforce'),
     watched: bans('shadow'),
     holds: new Holds({ sets, log, now }),
+    proofs: new Proofs(running.ban.proofWindowMs, now),
+    evidence: new Evidence({
+      trust: new Trust({
+        policy: running.trust!,
+        known: path.known,
+        slotOf: (name) => path.slots.slotOf(name),
+        now,
+      }),
+      log,
+      now,
+    }),
     panic: { mark: undefined, isOnDisk: false, saidMs: 0 } as PanicState,
     slots: path.slots,
     threads: path.threads,
@@ -66,7 +85,14 @@ function setUp() {
     state[which].punish([
       { source: parsePrefix(address), service: serviceName, reason: '5 strikes', proof: 'none' },
     ])
-  return { state, clock, of, serviceOf, attempt, punish, path }
+  const session = (from: string, outcome: Outcome, tries = 1) => {
+    const address = parsePrefix(from)
+    const source = widen(address, address.family === 4 ? 32 : 64)
+    const volume = { packets: 20, bytes: 3514 }
+    const about = { source, address, service: 'mail', durationMs: 3100, toServer: volume, toClient: volume }
+    state.evidence.take(about, outcome, tries, running)
+  }
+  return { state, clock, of, serviceOf, attempt, punish, session, path }
 }
 
 describe('explain', () => {
@@ -193,6 +219,63 @@ test('shows what the reverse names of a source look like', () => {
   expect(formatExplanation(report)).toMatch(line)
   expect(formatExplanation(of('198.51.100.8'))).toMatch(/^198\.51\.100\.0\/24 +\d+ .* no sweep$/m)
   expect(formatExplanation(of('203.0.113.8'))).not.toContain('REVERSE NAMES')
+})
+
+describe('evidence', () => {
+  const [ADDRESS, SOURCE] = ['2001:db8:7:1::7', '2001:db8:7:1::/64']
+
+  test('handshakes are told with those that a ban needs', () => {
+    const { state, serviceOf } = setUp()
+    state.proofs.add(parsePrefix('198.51.100.7'))
+    expect(serviceOf('198.51.100.7', 'ssh').evidence.handshakes).toEqual({ count: 1, needed: 0 })
+    Object.assign(state.policy.ban, { proof: 'handshake' })
+    expect(serviceOf('198.51.100.7', 'ssh').evidence.handshakes).toEqual({ count: 1, needed: 2 })
+    expect(serviceOf('198.51.100.8', 'ssh').evidence.handshakes).toEqual({ count: 0, needed: 2 })
+  })
+
+  test('failed logins of the /64, and its last five sessions with what they came to', () => {
+    const { of, serviceOf, session, clock } = setUp()
+    session('2001:db8:7:1::99', 'unclear')
+    for (let i = 0; i < 3; i++) session(ADDRESS, 'unclear')
+    session('2001:db8:7:1::8', 'failed', 3)
+    session(ADDRESS, 'failed')
+    clock.nowMs += MINUTE
+    const { failures, trust } = serviceOf(ADDRESS, 'mail').evidence
+    expect(failures).toEqual({ tries: 4, needed: 5, nextForgottenInSeconds: 29 * 60, forgivable: 20 })
+    expect(trust).toBeNull()
+    expect(serviceOf(ADDRESS, 'ssh').evidence).toMatchObject({ failures: null, trust: null })
+    const { sessions } = of(SOURCE)
+    expect(sessions.map(({ address, outcome, tries }) => [address, outcome, tries])).toEqual([
+      ...Array.from({ length: 3 }, () => [ADDRESS, 'unclear', null]),
+      ['2001:db8:7:1::8', 'failed', 3],
+      [ADDRESS, 'failed', 1],
+    ])
+    expect(sessions[0]).toMatchObject({ service: 'mail', durationSeconds: 3.1, toServer: { packets: 20 } })
+    expect(of('2001:db8:7:2::7').sessions).toEqual([])
+  })
+
+  test('trust, while it lasts and after', () => {
+    const { serviceOf, session, clock } = setUp()
+    session(ADDRESS, 'succeeded')
+    expect(serviceOf(ADDRESS, 'mail').evidence.trust).toMatchObject({ isKnownGood: true, successes: 1 })
+    clock.nowMs += 61 * MINUTE
+    expect(serviceOf(ADDRESS, 'mail').evidence.trust).toMatchObject({ isKnownGood: false, successes: 1 })
+  })
+
+  test('in words', () => {
+    const { of, session, clock } = setUp()
+    session(ADDRESS, 'succeeded')
+    session(ADDRESS, 'failed', 2)
+    clock.nowMs += MINUTE
+    const text = formatExplanation(of(ADDRESS))
+    expect(text).toMatch(
+      /^mail +0, none needed for a ban +2 of 5, one forgotten in 29m +for 59m \(1 login, the last 1m ago\)$/m,
+    )
+    expect(text).toMatch(/^ssh +0, none needed for a ban +not counted +no$/m)
+    expect(text).toMatch(
+      /^1m ago +mail +2001:db8:7:1::7 +failed, 2 tries +3s +20 packets, 3514 bytes +20 packets, 3514 bytes$/m,
+    )
+  })
 })
 
 test('an explanation in words', () => {

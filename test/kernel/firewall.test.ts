@@ -97,7 +97,9 @@ describe.each(['nft', 'legacy'] as const)('iptables-%s', (kind) => {
     await fresh.create(make([ssh, dns], { threads: 3 }))
     expect((await fresh.verify()).problems).toEqual([
       'IPv4: the rules of chain SLUICE in mangle were changed',
+      'IPv4: the rules of chain SLUICE-OUT in mangle were changed',
       'IPv6: the rules of chain SLUICE in mangle were changed',
+      'IPv6: the rules of chain SLUICE-OUT in mangle were changed',
     ])
     await fresh.up()
     await fresh.create(make([ssh, dns], { threads: 3 }))

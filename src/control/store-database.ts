@@ -72,12 +72,14 @@ export function classified(error: unknown, path: string): StoreUnavailable | Sto
 }
 
 function makeDirectory(path: string): void {
-  attempted(`make ${path}`, () => {
-    if (existsSync(path)) return
-    mkdirSync(dirname(path), { recursive: true, mode: 0o750 })
-    // By itself: on a read-only disk the recursive way says ENOENT.
-    mkdirSync(path, { mode: 0o750 })
-  })
+  attempted(`make ${path}`, () => makeEach(path))
+}
+
+/** One by one: on a read-only disk the recursive way of Node says ENOENT. */
+function makeEach(path: string): void {
+  if (existsSync(path)) return
+  makeEach(dirname(path))
+  mkdirSync(path, { mode: 0o750 })
 }
 
 /** Whether a file can be made in `directory` and be written. @throws StoreUnavailable */

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { EXIT } from '../../src/failure.ts'
@@ -149,18 +149,22 @@ describe('what is remembered', () => {
 })
 
 describe('a disk that does not play along', () => {
-  let disk: string | undefined
+  let disk = ''
 
   afterEach(() => {
-    if (disk !== undefined) execFileSync('umount', ['--lazy', disk])
-    disk = undefined
+    if (disk !== '') execFileSync('umount', ['--lazy', disk])
+    disk = ''
   })
+
+  function mountDisk(options: string): void {
+    disk = state.path('disk')
+    mkdirSync(disk)
+    execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'sluice-test', disk])
+  }
 
   test('full: sluice bans and says that it does not remember, until there is room', async () => {
     const scene = await boot()
-    disk = state.path('disk')
-    mkdirSync(disk)
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'sluice-test', disk])
+    mountDisk('size=1m')
     scene.server.run('sh', '-c', `head -c 2M /dev/zero > ${disk}/ballast 2>/dev/null || true`)
     const sluice = await start(scene, `${disk}/sluice`)
     await attempts(scene, 4, ATTACKER[4], 15)
@@ -182,6 +186,40 @@ describe('a disk that does not play along', () => {
     await sluice.stop('SIGKILL')
     const successor = await start(scene, `${disk}/sluice`)
     expect(await bansOf(successor)).toMatchObject([{ prefix: ATTACKER[4], origin: 'strikes', offence: 1 }])
+    await successor.stop()
+  })
+
+  test('read-only, and then with a store that is damaged: honest clients get in, attackers are banned', async () => {
+    const scene = await boot()
+    mountDisk('ro,size=16m')
+    const sluice = await start(scene, `${disk}/sluice`)
+    await eventually('the store has failed', async () => (await sluice.metric('sluice_store_ok')) === 0)
+    expect(sluice.output).toMatch(/"event":"store-failed".*nothing is remembered for the next start.*EROFS/)
+    await attempts(scene, 4, ATTACKER[4], 15)
+    await eventually('he is banned', async () => (await bansOf(sluice)).length === 1)
+    for (const family of FAMILIES) expect(await attempts(scene, family, HONEST[family])).toBe(1)
+
+    // Where sluice runs, mounts are its own (`ip netns exec`).
+    const remount = ['mount', '-o', 'remount,rw', disk]
+    execFileSync('nsenter', ['--mount', '--target', String(sluice.process.pid), ...remount])
+    execFileSync(remount[0]!, remount.slice(1))
+    await eventually('the store works', async () => (await sluice.metric('sluice_store_ok')) === 1, {
+      withinMs: 30_000,
+    })
+    await eventually(
+      'it is written',
+      async () => (await sluice.metric('sluice_store_rows_written_total')) >= 2,
+    )
+    await sluice.stop('SIGKILL')
+
+    writeFileSync(`${disk}/sluice/store/CURRENT`, 'this is no store')
+    const successor = await start(scene, `${disk}/sluice`)
+    expect(successor.output).toMatch(/"event":"store-set-aside"/)
+    expect(await bansOf(successor)).toMatchObject([{ prefix: ATTACKER[4], origin: 'adopted' }])
+    expect(await attempts(scene, 4, ATTACKER[4])).toBe(0)
+    for (const family of FAMILIES) expect(await attempts(scene, family, HONEST[family])).toBe(1)
+    expect(await successor.metric('sluice_store_ok')).toBe(1)
+    expect(readdirSync(`${disk}/sluice`).some((name) => name.startsWith('store.broken-'))).toBe(true)
     await successor.stop()
   })
 

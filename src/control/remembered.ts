@@ -55,7 +55,7 @@ function bansTable(state: DaemonState): StoredTable {
         const [scope = '', prefix = ''] = key.split(' ')
         const parsed = banValue.safeParse(value)
         if (!parsed.success || !scopes.has(scope)) return []
-        const { since, offence, reason, ...rest } = parsed.data
+        const { since, offence, reason, origin, proof } = parsed.data
         if (!reasons.has(reason)) reasons.set(reason, reason)
         return [
           {
@@ -65,7 +65,8 @@ function bansTable(state: DaemonState): StoredTable {
             endMs: untilMs === null ? Number.POSITIVE_INFINITY : clock.toMonotonic(untilMs),
             offence: offence ?? undefined,
             reason: reasons.get(reason)!,
-            ...rest,
+            origin,
+            proof,
           },
         ]
       })

@@ -128,6 +128,8 @@ export class Store {
   }
 
   async #open(): Promise<void> {
+    // From now on: what is taken over from the file need not be noted key by key.
+    this.#isAllChanged = true
     try {
       if (existsSync(this.path)) {
         this.#database = await openDatabase(this.path)
@@ -146,7 +148,6 @@ export class Store {
     if (this.problem !== undefined) this.#options.log.info('store', `the store ${this.path} works again`)
     this.problem = undefined
     this.#isRestored = true
-    this.#isAllChanged = true
   }
 
   /** With a stamp from the beginning: a store without one has lost it. */
@@ -263,7 +264,7 @@ async function readStamp(database: Database): Promise<Stamp> {
   return stamp
 }
 
-/** The rows whose keys begin with `prefix`, but for the stamp, some at a time. */
+/** The rows whose keys begin with `prefix`, but for the stamp, some at a time; the next are read meanwhile. */
 async function* slices(database: Database, prefix: string): AsyncGenerator<[key: string, encoded: string][]> {
   const iterator = database.iterator({
     gt: prefix === '' ? STAMP_KEY : prefix,
@@ -271,10 +272,18 @@ async function* slices(database: Database, prefix: string): AsyncGenerator<[key:
     fillCache: false,
     highWaterMarkBytes: READ_SLICE_BYTES,
   })
+  const readOn = () => {
+    const rows = iterator.nextv(READ_SLICE)
+    // Nobody may come to wait for it.
+    rows.catch(() => {})
+    return rows
+  }
   try {
+    let next = readOn()
     for (;;) {
-      const rows = await iterator.nextv(READ_SLICE)
+      const rows = await next
       if (rows.length === 0) return
+      next = readOn()
       yield rows
     }
   } finally {

@@ -50,7 +50,8 @@ export function parsePrefix(text: string): Prefix {
 
 /** The textual form of RFC 5952; a whole address has no `/length`. */
 export function formatPrefix(prefix: Prefix): string {
-  const address = prefix.family === 4 ? prefix.bytes.join('.') : formatIPv6(prefix.bytes)
+  const [a, b, c, d] = prefix.bytes
+  const address = prefix.family === 4 ? `${a}.${b}.${c}.${d}` : formatIPv6(prefix.bytes)
   return prefix.length === addressBits(prefix.family) ? address : `${address}/${prefix.length}`
 }
 
@@ -74,8 +75,7 @@ export function widen(prefix: Prefix, length: number): Prefix {
 
 function parseAddress(text: string): Uint8Array {
   if (isIPv4(text)) {
-    const [a, b, c, d] = text.split('.')
-    return Uint8Array.of(Number(a), Number(b), Number(c), Number(d))
+    return parseIPv4(text)
   }
   // Node accepts a zone ("fe80::1%eth0"); a zone means nothing in a policy or an ipset.
   if (isIPv6(text) && !text.includes('%')) return parseIPv6(text)
@@ -83,6 +83,20 @@ function parseAddress(text: string): Uint8Array {
     `"${text}" is no IPv4 or IPv6 address or prefix, such as 192.0.2.0/24 or 2001:db8::/32`,
   )
 }
+
+/** Digit by digit: a start reads 130,000 of them from the store. */
+function parseIPv4(text: string): Uint8Array {
+  const bytes = new Uint8Array(4)
+  let at = 0
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code === DOT) at++
+    else bytes[at] = bytes[at]! * 10 + code - ZERO
+  }
+  return bytes
+}
+
+const [DOT, ZERO] = [0x2e, 0x30]
 
 function parseIPv6(text: string): Uint8Array {
   const [head = '', tail] = text.split('::')

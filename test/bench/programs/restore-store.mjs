@@ -2,6 +2,7 @@
 // `restore` prints the nanoseconds from opening the store until bans and offences are known and bans are in the kernel.
 import { AllowList } from '../../../dist/control/allow-list.js'
 import { Bans } from '../../../dist/control/bans.js'
+import { Evidence } from '../../../dist/control/evidence.js'
 import { kernelBanSets } from '../../../dist/control/kernel-ban-sets.js'
 import { pathClockMs as now } from '../../../dist/control/path-clock.js'
 import { rememberIn } from '../../../dist/control/remembered.js'
@@ -35,7 +36,8 @@ const enforced = new Bans({
 })
 const stamp = () => ({ ...stampNow(), epoch: what })
 const store = new Store({ directory, log: silent, now, stamp })
-rememberIn(store, { enforced, policy, log: silent, allow: new AllowList() })
+const evidence = new Evidence({ trust: undefined, log: silent, now })
+rememberIn(store, { enforced, policy, log: silent, allow: new AllowList(), evidence, now })
 const started = process.hrtime.bigint()
 await store.start()
 if (what === 'restore') console.log(`${process.hrtime.bigint() - started}`)
@@ -44,6 +46,7 @@ if (what === 'fill') {
     source: { family: 4, bytes: Uint8Array.of(100, 64 + (i >> 16), (i >> 8) & 255, i & 255), length: 32 },
     service: 'ssh',
     reason: '5 strikes within 10m',
+    proof: 'handshake',
   }))
   enforced.punish(offences)
   await store.close()

@@ -1,6 +1,8 @@
 import { LRUCache } from 'lru-cache'
 import type { Service } from '../config/policy.ts'
+import type { Family, Prefix } from '../net/prefix.ts'
 import { networkBits } from '../path/limits.ts'
+import { sourceKey } from '../path/source-ring.ts'
 import { BucketRecord, REFUSING_LIMIT, type Sight } from './bucket-record.ts'
 import type { Judgement } from './engine.ts'
 import { FirstSights, type SightKey } from './first-sights.ts'
@@ -110,9 +112,19 @@ export function bucketKey(kind: 'source' | 'network', judgement: Judgement): Buc
   return idOf(sightKey(kind, judgement))
 }
 
+/** The key that `bucketKey` has for a source of that `prefix`, at the service in that place of the policy. */
+export function sourceBucketKey(prefix: Prefix, slot: number): BucketKey {
+  const { high, low } = sourceKey(prefix)
+  return idOf({ high, low, tag: tagOf(slot, prefix.family) })
+}
+
 function sightKey(kind: 'source' | 'network', { attempt: { view }, slot }: Judgement): SightKey {
   const low = kind === 'source' ? view.sourceLow : networkBits(view)
-  return { high: view.sourceHigh, low, tag: 0x100 | (slot << 1) | (view.family === 6 ? 1 : 0) }
+  return { high: view.sourceHigh, low, tag: tagOf(slot, view.family) }
+}
+
+function tagOf(slot: number, family: Family): number {
+  return 0x100 | (slot << 1) | (family === 6 ? 1 : 0)
 }
 
 function idOf({ high, low, tag }: SightKey): BucketKey {

@@ -50,11 +50,12 @@ export interface Judgement {
   readonly reason: ReplayReason
 }
 
-/** What a ban was given for: an attempt, or a session that is over, which has no judgement. */
+/** What a ban was given for: an attempt, or a session that is over. */
 export interface BanCause {
   readonly service: Service
+  /** The place of the service in the policy. */
+  readonly slot: number
   readonly at: Moment
-  readonly judgement: Judgement | undefined
 }
 
 /** A session that is over. */
@@ -94,7 +95,7 @@ export class Engine {
   readonly #promotionState: PromotionState
   #judgement: Judgement | undefined
   /** The session that is being judged. */
-  #ending: Pick<BanCause, 'service' | 'at'> | undefined
+  #ending: BanCause | undefined
   #hasBans = false
   #nowMs = 0
 
@@ -160,26 +161,40 @@ export class Engine {
     return this.policy.services.reduce((sum, { name }) => sum + this.#promotionState.suspects.count(name), 0)
   }
 
-  /** Judges a session that is known to be over at `nowMs`, and bans whom it makes an offender. What a ban has cut off is none. */
-  closed(
-    { address, serverPort, startMs, lastMs, toServer, toClient }: Flow,
-    end: Moment,
-    nowMs: number,
-  ): void {
+  /** Takes note of a session that goes on, if it has succeeded already. @returns whether it has */
+  goesOn(flow: Flow, nowMs: number): boolean {
     this.#nowMs = Math.max(this.#nowMs, nowMs)
-    const service = this.policy.services[this.pipeline.policy.tcpPorts[serverPort]!]
-    if (service?.outcome === undefined) return
+    const seen = this.#sessionOf(flow)
+    if (seen === undefined || judgeSession(seen.session, seen.model) !== 'succeeded') return false
+    judgeSessions(this.#promotionState, [seen.session])
+    return true
+  }
+
+  /** Judges a session that is known to be over at `knownMs`, and bans whom it makes an offender. */
+  closed(flow: Flow, end: Moment, knownMs: number): void {
+    this.#nowMs = Math.max(this.#nowMs, knownMs)
+    const seen = this.#sessionOf(flow)
+    if (seen === undefined) return
+    const { session, model, service, slot } = seen
+    const outcome = judgeSession(session, model)
+    const tries = outcome === 'failed' ? (estimateTries(session, model) ?? 0) : 0
+    for (const observer of this.#observers) observer.ended?.({ session, outcome, tries, end })
+    this.#ending = { service, slot, at: end }
+    judgeSessions(this.#promotionState, [session])
+    this.#ending = undefined
+  }
+
+  /** What `flow` is to a service that asks how logins went. What a ban has cut off is no session. */
+  #sessionOf({ address, serverPort, startMs, lastMs, toServer, toClient }: Flow) {
+    const slot = this.pipeline.policy.tcpPorts[serverPort]!
+    const service = this.policy.services[slot]
+    if (service?.outcome === undefined) return undefined
     const { family, bytes } = address
-    if (this.#isBanned(family, bytes, 0, service)) return
+    if (this.#isBanned(family, bytes, 0, service)) return undefined
     const source = family === 4 ? address : widen(address, 64)
     const durationMs = lastMs - startMs
     const session: Session = { source, address, service: service.name, durationMs, toServer, toClient }
-    const outcome = judgeSession(session, service.outcome)
-    const tries = outcome === 'failed' ? (estimateTries(session, service.outcome) ?? 0) : 0
-    for (const observer of this.#observers) observer.ended?.({ session, outcome, tries, end })
-    this.#ending = { service, at: end }
-    judgeSessions(this.#promotionState, [session])
-    this.#ending = undefined
+    return { session, model: service.outcome, service, slot }
   }
 
   #judge(attempt: Attempt, service: Service, slot: number): boolean {
@@ -199,9 +214,9 @@ export class Engine {
   }
 
   #cause(): BanCause {
-    if (this.#ending !== undefined) return { ...this.#ending, judgement: undefined }
-    const judgement = this.#judgement!
-    return { service: judgement.service, at: judgement.attempt, judgement }
+    if (this.#ending !== undefined) return this.#ending
+    const { service, slot, attempt } = this.#judgement!
+    return { service, slot, at: attempt }
   }
 
   #isBanned(family: Family, bytes: Uint8Array, at: number, service: Service): boolean {

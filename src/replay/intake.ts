@@ -55,7 +55,8 @@ export class Intake {
   inference: Inference | undefined
   readonly #engines: readonly Engine[]
   readonly #attempt = new Attempt()
-  readonly #flows: FlowTracker
+  /** Made when the first connection is let through: its tables take longer than many a capture. */
+  #flows: FlowTracker | undefined
   /** By TCP port: 1 where some engine has a service. */
   readonly #isServed = new Uint8Array(65_536)
   #local: PrefixTable<true> | undefined
@@ -63,11 +64,6 @@ export class Intake {
 
   constructor(engines: readonly Engine[], local: readonly Prefix[] | undefined) {
     this.#engines = engines
-    this.#flows = new FlowTracker({
-      assured: (flow) => this.#tell(flow, (engine) => engine.assured(flow)),
-      closed: (flow) =>
-        this.#tell(flow, (engine) => engine.closed(flow, this.#momentOf(flow), this.#attempt.nowMs)),
-    })
     for (const { policy } of engines) {
       for (const { protocol, first, last } of policy.services.flatMap(({ ports }) => ports)) {
         if (protocol === 'tcp') this.#isServed.fill(1, first, last + 1)
@@ -101,12 +97,12 @@ export class Intake {
   /** After the last packet: infers from what there is, if that is still to be done, and ends what is over. */
   finish(): void {
     this.#infer(true)
-    this.#flows.finish(this.clock.nowMs)
+    this.#flows?.finish(this.clock.nowMs)
   }
 
   /** Connections whose sessions were forgotten for others. */
   get forgottenFlows(): number {
-    return this.#flows.forgotten
+    return this.#flows?.forgotten ?? 0
   }
 
   #infer(isWhole: boolean): void {
@@ -149,14 +145,17 @@ export class Intake {
 
   #dispatch(attempt: Attempt): void {
     const { view, bytes, destinationAt } = attempt
-    this.#flows.tick(attempt.nowMs)
+    this.#flows?.tick(attempt.nowMs)
     if (!isNew(view)) {
       this.#follow(attempt)
     } else if (this.#local!.some(view.family, bytes, destinationAt)) {
       this.counts.inbound++
       let passedBy = 0
       for (const [i, engine] of this.#engines.entries()) if (engine.offer(attempt)) passedBy |= 1 << i
-      if (passedBy !== 0 && view.protocol === TCP) this.#flows.open(attempt, passedBy)
+      if (passedBy !== 0 && view.protocol === TCP) {
+        this.#flows ??= this.#createFlows()
+        this.#flows.open(attempt, passedBy)
+      }
     } else {
       this.counts.notInbound++
     }
@@ -171,7 +170,25 @@ export class Intake {
     if (isFromServer && (view.tcpFlags & SYN_ACK) === SYN_ACK) {
       for (const engine of this.#engines) engine.answer(attempt)
     }
-    this.#flows.follow(attempt, isFromServer)
+    this.#flows?.follow(attempt, isFromServer)
+  }
+
+  #createFlows(): FlowTracker {
+    return new FlowTracker({
+      assured: (flow) => this.#tell(flow, (engine) => engine.assured(flow)),
+      goesOn: (flow, nowMs) => this.#ask(flow, (engine) => engine.goesOn(flow, nowMs)),
+      closed: (flow, knownMs) =>
+        this.#tell(flow, (engine) => engine.closed(flow, this.#momentOf(flow), knownMs)),
+    })
+  }
+
+  /** @returns a bit for each engine that says yes */
+  #ask(flow: Flow, ask: (engine: Engine) => boolean): number {
+    let said = 0
+    for (const [i, engine] of this.#engines.entries()) {
+      if (flow.passedBy & (1 << i) && ask(engine)) said |= 1 << i
+    }
+    return said
   }
 
   #tell({ passedBy }: Flow, tell: (engine: Engine) => void): void {

@@ -2,9 +2,12 @@ import type { Mode } from '../config/policy.ts'
 import type { Ban } from '../control/ban.ts'
 import { formatPrefix } from '../net/prefix.ts'
 import { sourcePrefix } from '../path/source-ring.ts'
-import { type BucketKey, bucketKey } from '../replay/bucket-records.ts'
+import { type BucketKey, bucketKey, sourceBucketKey } from '../replay/bucket-records.ts'
 import type { BanCause, Judgement, Observer } from '../replay/engine.ts'
 import { Recent } from './recent.ts'
+
+/** Of what a source is. */
+const SOURCE_BITS = { 4: 32, 6: 64 } as const
 
 /** How far a source came at a service, or all of them together. Times are those of the capture's clock. */
 export interface Passage {
@@ -43,9 +46,12 @@ export class Passages implements Observer {
     }
   }
 
-  banned(_ban: Ban, _mode: Mode, { judgement }: BanCause): void {
-    if (judgement === undefined) return
-    for (const passage of this.#passagesOf(judgement)) passage.bannedMs ??= judgement.attempt.nowMs
+  banned({ prefix, startMs }: Ban, _mode: Mode, { service, slot }: BanCause): void {
+    const passages = [this.services.get(service.name)]
+    // A network has no passage of its own.
+    if (prefix.length === SOURCE_BITS[prefix.family])
+      passages.push(this.#sources.peek(sourceBucketKey(prefix, slot)))
+    for (const passage of passages) if (passage !== undefined) passage.bannedMs ??= startMs
   }
 
   /** Those remembered. */

@@ -74,12 +74,19 @@ export function limitsOf(proposals: readonly LimitProposal[]): Service['limits']
 }
 
 /**
- * `policy` with other limits. All of it is enforced, since the question is what the limits do, not whether
- * they are trusted yet; and failed logins are left out, which would end attacks before the limits do.
+ * `policy` with other limits. All of it is enforced, since the question is what it does, not whether it is
+ * trusted yet.
+ *
+ * @param isWhole without it failed logins are left out: their bans would hide what the limits have to hold
  */
-export function enforcedWith(policy: Policy, limitsFor: (service: Service) => Service['limits']): Policy {
+export function enforcedWith(
+  policy: Policy,
+  limitsFor: (service: Service) => Service['limits'],
+  isWhole: boolean,
+): Policy {
   const services = policy.services.map((service): Service => {
-    return { ...service, mode: 'enforce', limits: limitsFor(service), outcome: undefined }
+    const outcome = isWhole ? service.outcome : undefined
+    return { ...service, mode: 'enforce', limits: limitsFor(service), outcome }
   })
   return { ...policy, mode: 'enforce', services }
 }

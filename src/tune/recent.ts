@@ -25,6 +25,11 @@ export class Recent<Key extends string | number, Item extends object> {
     return item
   }
 
+  /** The record of `key`, if it is remembered; this is no use of it. */
+  peek(key: Key): Item | undefined {
+    return this.#items.peek(key)
+  }
+
   [Symbol.iterator](): Iterator<Item> {
     return this.#items.values()
   }

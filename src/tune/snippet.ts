@@ -28,7 +28,7 @@ export function policySnippet({ honest, services }: Tuning, share: number): stri
 }
 
 function serviceLines({ service, limits, curve }: TunedService): string[] {
-  const { name, ports, mode, ban } = service
+  const { name, ports, mode, ban, failures, outcome } = service
   return [
     `  ${name}:`,
     `    ports: [${ports.map(formatPorts).join(', ')}]`,
@@ -37,6 +37,8 @@ function serviceLines({ service, limits, curve }: TunedService): string[] {
     ...limits.flatMap((proposal) => limitLine(proposal, curve.covered)),
     ...knownLine(service.limits.known, limits),
     ...(ban === undefined ? [] : [banLine(ban)]),
+    ...(failures === undefined ? [] : [failuresLine(failures)]),
+    ...(outcome === undefined ? [] : [`    outcome: ${outcome.kind}`]),
   ]
 }
 
@@ -69,4 +71,8 @@ function formatLimit({ burst, ratePerSecond }: Limit): string {
 
 function banLine({ strikes, withinMs }: NonNullable<Service['ban']>): string {
   return `    ban: {strikes: ${strikes}, within: ${formatDuration(withinMs)}}`
+}
+
+function failuresLine({ tries, forgetMs }: NonNullable<Service['failures']>): string {
+  return `    failures: {tries: ${tries}, forget: ${formatDuration(forgetMs)}}`
 }

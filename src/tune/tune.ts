@@ -75,8 +75,13 @@ export interface Tuning {
  */
 export async function tune(options: TuneOptions): Promise<Tuning> {
   const { policy, share, honest, attacks, local, onPause, onEnd } = options
-  const pass = (files: readonly string[], limitsFor: LimitsFor, observers: readonly Observer[]) => {
-    const engines = [new Engine(enforcedWith(policy, limitsFor), observers)]
+  const pass = (
+    files: readonly string[],
+    limitsFor: LimitsFor,
+    observers: readonly Observer[],
+    isWhole = false,
+  ) => {
+    const engines = [new Engine(enforcedWith(policy, limitsFor, isWhole), observers)]
     return replay({ files, engines, local, ...(onPause && { onPause }), ...(onEnd && { onEnd }) })
   }
 
@@ -105,13 +110,13 @@ export async function tune(options: TuneOptions): Promise<Tuning> {
 
   const proposed: LimitsFor = (service) => limitsOf(limits(service))
   const check = new Passages()
-  await pass(honest, proposed, [check])
+  await pass(honest, proposed, [check], true)
   return {
     honest: facts,
     services: policy.services.map((service) => {
       return { service, ...chosen(service), limits: limits(service), ...fateOf(service, check) }
     }),
-    attacks: await tryAttacks(attacks, (file, passages) => pass([file], proposed, [passages])),
+    attacks: await tryAttacks(attacks, (file, passages) => pass([file], proposed, [passages], true)),
     allowed: check.allowed,
     forgotten: sources.forgotten + networks.forgotten,
   }

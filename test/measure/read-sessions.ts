@@ -14,6 +14,7 @@ export async function readSessions(path: string, ports: readonly number[]): Prom
   const attempt = new Attempt()
   const tracker = new FlowTracker({
     assured: () => {},
+    goesOn: () => 0,
     closed: (flow) => sessions.push(flow),
   })
   const reader = await CaptureReader.open(path)

@@ -31,6 +31,8 @@ const CLOSE: readonly Step[] = [
 let nowMs: number
 let assured: Flow[]
 let closed: Flow[]
+let looks: [packets: number, atMs: number][]
+let succeedsFrom: number
 let tracker: FlowTracker
 const attempt = new Attempt()
 
@@ -38,8 +40,17 @@ function track(most?: number): void {
   nowMs = 1000
   assured = []
   closed = []
+  looks = []
+  succeedsFrom = Number.POSITIVE_INFINITY
   tracker = new FlowTracker(
-    { assured: (flow) => assured.push(flow), closed: (flow) => closed.push(flow) },
+    {
+      assured: (flow) => assured.push(flow),
+      goesOn: (flow, atMs) => {
+        looks.push([flow.toServer.packets, atMs])
+        return succeedsFrom <= flow.toServer.packets ? flow.passedBy : 0
+      },
+      closed: (flow) => closed.push(flow),
+    },
     most,
   )
 }
@@ -165,6 +176,34 @@ describe('a connection', () => {
     expect(closed).toEqual([])
     for (let second = 0; second < 600; second++) wait(1000)
     expect(closed.length).toBe(1)
+  })
+
+  test('that is open is looked at a second after its packets, until it is known to have succeeded, and each ten minutes', () => {
+    succeedsFrom = 5
+    send(OPEN)
+    const assuredMs = nowMs
+    wait(999)
+    expect(looks).toEqual([])
+    wait(1)
+    expect(looks).toEqual([[2, assuredMs + 1000]])
+    wait(60_000)
+    expect(looks.length).toBe(1)
+    send([...Array<Step>(3).fill(['client', ACK, 10])])
+    wait(5000)
+    expect(looks.at(-1)).toEqual([5, nowMs - 5000 - 2 + 1000])
+    const known = looks.length
+    for (let minute = 0; minute < 8; minute++) {
+      send([['client', ACK, 10]])
+      wait(60_000)
+    }
+    expect(looks.length).toBe(known)
+    wait(60_000)
+    send([['client', ACK, 10]])
+    wait(1000)
+    expect(looks.length).toBe(known + 1)
+    send(CLOSE)
+    wait(5000)
+    expect([looks.length, closed.length]).toEqual([known + 1, 1])
   })
 
   test('that is open stays open', () => {

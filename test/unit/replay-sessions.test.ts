@@ -204,6 +204,39 @@ describe('evidence in a capture', () => {
     expect(found.banned).toEqual([])
   })
 
+  test('bans a second after the failure that earned it, as the daemon does, whenever the next packet comes', async () => {
+    const found = async (restMs: number) => {
+      // The fifth is over at 40.5 s; the ban is one of 10 minutes.
+      const tries = guesses(ATTACKER, 5, 10_000)
+      const later = [{ ...FAILED, atMs: 40_500 + restMs }]
+      return (await replayed([...tries, ...later], policy([judged]))).policy.services[0]!.banned
+    }
+    expect([await found(990), await found(1010)]).toEqual([0, 1])
+    expect([await found(600_990), await found(601_010)]).toEqual([1, 0])
+  })
+
+  test('counts a login while its session goes on: it takes back failures, and makes known good', async () => {
+    const idle = connection({ ...SUCCEEDED, atMs: 0, lastsMs: 400_000 }, 999)
+    const user = guesses(USER, 8, 1000, 5000).flatMap(connection)
+    const tight = { burst: 2, ratePerSecond: 1 / 86_400 }
+    const service = { ...judged, limits: { ...limits, source: tight, known: loose } }
+    const play = async (packets: Sent[]) => {
+      const sorted = packets.toSorted((a, b) => a.atMs - b.atMs)
+      const file = writeCapture(scratch.path('open.pcap'), sorted)
+      const { summary } = await replayFiles([file], policy([service]), { local: [SERVER] })
+      return summary.policy
+    }
+    // A stranger has two attempts, and no more for a day.
+    expect((await play(user)).services[0]).toMatchObject({ accepted: 2, refused: 6 })
+    const inside = await play([...idle, ...user])
+    // The first of them is his session, whose bytes come at once and then nothing. It is known within a second, so
+    // those from 5 s to 10 s are known good; the fifth failure, known at 10.5 s, costs him his trust instead of a
+    // ban. Those at 11 s and 12 s are a stranger's, with one attempt left.
+    expect(inside.services[0]).toMatchObject({ attempts: 9, accepted: 8, refused: 1, banned: 0 })
+    expect(inside.services[0]!.reasons).toEqual({ 'within-limit': 2, 'known-good': 6, 'source-limit': 1 })
+    expect(inside.banned).toEqual([])
+  })
+
   test('gives who has logged in the limit of those known good', async () => {
     const tight = { burst: 2, ratePerSecond: 1 / 86_400 }
     const service = { ...judged, limits: { ...limits, source: tight, known: loose }, failures: undefined }

@@ -230,7 +230,14 @@ test('the YAML lets the wanted share of honest sources through, whatever they do
 })
 
 describe('the shared captures', () => {
-  const cases: { service: string; honest: string[]; attacks: string[]; source: string }[] = [
+  const cases: {
+    service: string
+    honest: string[]
+    attacks: string[]
+    source: string
+    /** A second after the last packet of the session with the fifth failed login. */
+    bans?: number[]
+  }[] = [
     {
       service: 'ssh',
       honest: ['ssh-benign-single.pcap', 'ssh-benign-icmp-mix.pcap', 'ssh-benign-lo0-v6.pcap'],
@@ -240,6 +247,7 @@ describe('the shared captures', () => {
         'ssh-attack-ncrack-sneaky.pcapng',
       ],
       source: '5 1/min measured',
+      bans: [13.476, 11.654, 34.775],
     },
     { service: 'pop3', honest: ['mail-benign-pop3-poll.pcap'], attacks: [], source: '15 8/min measured' },
     {
@@ -256,7 +264,7 @@ describe('the shared captures', () => {
     },
   ]
 
-  for (const { service, honest, attacks, source } of cases) {
+  for (const { service, honest, attacks, source, bans } of cases) {
     test(`${honest[0]}: plausible numbers, everybody let through, no attack unhindered`, async () => {
       const shipped = readFileSync(SHIPPED, 'utf8').replace(/(pop3:\n\s+enabled:) false/, '$1 true')
       const report = await tuned({
@@ -268,11 +276,16 @@ describe('the shared captures', () => {
       const { sources, letThrough, banned } = only(report, service)
       expect(proposed(report, service)[0]).toBe(source)
       expect({ letThrough, banned }).toEqual({ letThrough: sources, banned: 0 })
-      expect(parsePolicy(report.yaml!, 'snippet').services).toHaveLength(1)
+      const snippet = parsePolicy(report.yaml!, 'snippet').services
+      expect(snippet).toHaveLength(1)
+      const before = parsePolicy(shipped, SHIPPED).services.find(({ name }) => name === service)!
+      const { ban, failures, outcome } = before
+      expect(snippet[0]).toMatchObject({ ban, failures, outcome })
       for (const { services } of report.attacks) {
         expect(services[0]!.accepted).toBeLessThan(services[0]!.attempts)
-        if (service === 'ssh') expect(services[0]!.bannedAfterSeconds).toBeLessThan(240)
       }
+      const bannedAfter = report.attacks.map(({ services }) => services[0]!.bannedAfterSeconds)
+      if (bans !== undefined) expect(bannedAfter.map((seconds) => Number(seconds?.toFixed(3)))).toEqual(bans)
     })
   }
 })
@@ -307,7 +320,7 @@ describe('on the command line', () => {
     const text = await sluice(...CONFIG, '--honest', honest(), '--attack', attack())
     const long = text.split('\n').filter((line) => line.length > 100 && !line.includes(scratch.directory))
     expect(long).toEqual([])
-    expect(text).toContain('ssh      source   20, then 4/min   30, then 3/min    measured')
+    expect(text).toContain('ssh      source   6, then 4/min    30, then 3/min    measured')
     expect(text).toContain('no honest traffic, limits as they are: smtp, submission, dns')
     expect(text).toMatch(/^=> {2}3\/min {5}30 {6}210 {2}#{32} {2}proposed$/m)
     // Its SYNs never become connections: limited, not banned.

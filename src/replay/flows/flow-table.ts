@@ -21,6 +21,11 @@ export class FlowTable {
   readonly assured: Uint8Array
   /** A bit for each engine that lets it pass. */
   readonly passedBy: Uint32Array
+  /** A bit for each engine that knows it to have succeeded, in this `period` of its life. */
+  readonly succeededBy: Uint32Array
+  readonly periods: Uint32Array
+  /** 1 while a look at it is due. */
+  readonly isDue: Uint8Array
   readonly startMs: Float64Array
   readonly lastMs: Float64Array
   /** By slot: to the server, to the client. */
@@ -42,6 +47,9 @@ export class FlowTable {
     this.states = new Uint8Array(slots)
     this.assured = new Uint8Array(slots)
     this.passedBy = new Uint32Array(slots)
+    this.succeededBy = new Uint32Array(slots)
+    this.periods = new Uint32Array(slots)
+    this.isDue = new Uint8Array(slots)
     this.startMs = new Float64Array(slots)
     this.lastMs = new Float64Array(slots)
     this.packets = new Float64Array(2 * slots)
@@ -72,6 +80,8 @@ export class FlowTable {
     this.#families[slot] = view.family
     this.assured[slot] = 0
     this.passedBy[slot] = 0
+    this.succeededBy[slot] = 0
+    this.periods[slot] = 0
     this.startMs[slot] = nowMs
     this.packets.fill(0, 2 * slot, 2 * slot + 2)
     this.bytes.fill(0, 2 * slot, 2 * slot + 2)

@@ -2,6 +2,7 @@ import type { Volume } from '../../control/session.ts'
 import type { Prefix } from '../../net/prefix.ts'
 import type { Attempt } from '../attempt.ts'
 import { FlowTable } from './flow-table.ts'
+import { SlotRing } from './slot-ring.ts'
 import { nextState, TcpState, TIMEOUTS_MS, UNCOUNTED } from './tcp-state.ts'
 
 const MOST_FLOWS = 65_536
@@ -10,6 +11,9 @@ const LINGER_MS = 1000
 /** So often connections are looked for that ended by falling silent, so many slots each time. */
 const SWEEP_MS = 1000
 const SWEEP_SLOTS = 256
+/** So often the daemon looks at open sessions, and so often one that has succeeded counts again. */
+const LOOK_MS = 1000
+const SUCCEEDS_AGAIN_MS = 600_000
 
 const TO_SERVER = 0
 const TO_CLIENT = 1
@@ -33,8 +37,14 @@ export interface Flow {
 export interface FlowObserver {
   /** Its handshake is complete: the client does receive what is sent to its address. */
   assured(flow: Flow): void
-  /** It is over. Only of connections that were assured. */
-  closed(flow: Flow): void
+  /**
+   * Goes on: told a second after packets of it, for the engines that do not know it to have succeeded.
+   *
+   * @returns a bit for each engine that knows it now
+   */
+  goesOn(flow: Flow, nowMs: number): number
+  /** It is over, as the daemon learns at `knownMs`. Only of connections that were assured. */
+  closed(flow: Flow, knownMs: number): void
 }
 
 /**
@@ -46,19 +56,18 @@ export interface FlowObserver {
 export class FlowTracker {
   readonly #table: FlowTable
   readonly #observer: FlowObserver
-  /** Slots of ended connections and when they ended, a ring in the order of time. */
-  readonly #endedSlots: Uint32Array
-  readonly #endedMs: Float64Array
-  #firstEnded = 0
-  #ended = 0
+  /** Ended connections, until their last packets have come. */
+  readonly #ended: SlotRing
+  /** Open ones that have had packets since the last look at them. */
+  readonly #changed: SlotRing
   #sweepAt = 0
   #sweptMs = 0
 
   constructor(observer: FlowObserver, most = MOST_FLOWS) {
     this.#table = new FlowTable(most)
     this.#observer = observer
-    this.#endedSlots = new Uint32Array(this.#table.slots)
-    this.#endedMs = new Float64Array(this.#table.slots)
+    this.#ended = new SlotRing(this.#table.slots)
+    this.#changed = new SlotRing(this.#table.slots)
   }
 
   /** Connections that had to make room for others. */
@@ -71,7 +80,7 @@ export class FlowTracker {
     const table = this.#table
     let slot = table.find(attempt, false)
     if (slot >= 0 && table.states[slot]! >= TcpState.timeWait) {
-      this.#settle(slot)
+      this.#settle(slot, attempt.nowMs)
       slot = -1
     }
     if (slot < 0) {
@@ -95,12 +104,17 @@ export class FlowTracker {
     table.states[slot] = state
     this.#count(slot, isFromServer ? TO_CLIENT : TO_SERVER, attempt)
     if (isProof) this.#observer.assured(this.#flowOf(slot))
-    if (state >= TcpState.timeWait && before < TcpState.timeWait) this.#end(slot, attempt.nowMs)
+    if (state >= TcpState.timeWait) {
+      if (before < TcpState.timeWait) this.#end(slot, attempt.nowMs)
+    } else if (table.assured[slot] === 1 && table.isDue[slot] === 0) {
+      table.isDue[slot] = 1
+      this.#changed.push(slot, attempt.nowMs + LOOK_MS)
+    }
   }
 
   /** Lets time pass: tells of connections that are over. */
   tick(nowMs: number): void {
-    while (this.#ended > 0 && this.#endedMs[this.#firstEnded]! + LINGER_MS <= nowMs) this.#settleFirst()
+    this.#catchUp(nowMs)
     if (nowMs - this.#sweptMs < SWEEP_MS) return
     const turns = Math.floor((nowMs - this.#sweptMs) / SWEEP_MS)
     this.#sweptMs = nowMs
@@ -109,8 +123,32 @@ export class FlowTracker {
 
   /** After the last packet: those that have ended are over; those that are open stay open. */
   finish(nowMs: number): void {
-    while (this.#ended > 0) this.#settleFirst()
+    this.#catchUp(Number.MAX_VALUE)
     this.#sweep(nowMs, this.#table.slots)
+  }
+
+  /** Does in the order of time what is due by `nowMs`. */
+  #catchUp(nowMs: number): void {
+    const [ended, changed] = [this.#ended, this.#changed]
+    while (Math.min(ended.dueMs, changed.dueMs) <= nowMs) {
+      if (ended.dueMs <= changed.dueMs) this.#settleFirst()
+      else this.#lookAtFirst()
+    }
+  }
+
+  #lookAtFirst(): void {
+    const nowMs = this.#changed.dueMs
+    const slot = this.#changed.take()
+    const { states, assured, isDue, startMs, periods, passedBy, succeededBy } = this.#table
+    isDue[slot] = 0
+    // It may have ended by now, and another connection have its slot.
+    if (assured[slot] === 0 || states[slot] === TcpState.none || states[slot]! >= TcpState.timeWait) return
+    const period = Math.floor((nowMs - startMs[slot]!) / SUCCEEDS_AGAIN_MS)
+    if (period !== periods[slot]) succeededBy[slot] = 0
+    periods[slot] = period
+    const asked = passedBy[slot]! & ~succeededBy[slot]!
+    if (asked !== 0)
+      succeededBy[slot]! |= this.#observer.goesOn({ ...this.#flowOf(slot), passedBy: asked }, nowMs)
   }
 
   #count(slot: number, direction: number, attempt: Attempt): void {
@@ -123,24 +161,20 @@ export class FlowTracker {
 
   #end(slot: number, nowMs: number): void {
     this.#table.lastMs[slot] = nowMs
-    if (this.#ended === this.#endedSlots.length) this.#settleFirst()
-    const at = (this.#firstEnded + this.#ended++) % this.#endedSlots.length
-    this.#endedSlots[at] = slot
-    this.#endedMs[at] = nowMs
+    if (this.#ended.isFull) this.#settleFirst()
+    this.#ended.push(slot, nowMs + LINGER_MS)
   }
 
   #settleFirst(): void {
-    const slot = this.#endedSlots[this.#firstEnded]!
-    const endedMs = this.#endedMs[this.#firstEnded]!
-    this.#firstEnded = (this.#firstEnded + 1) % this.#endedSlots.length
-    this.#ended--
+    const dueMs = this.#ended.dueMs
+    const slot = this.#ended.take()
     // Unless another connection has its slot by now.
-    if (this.#table.states[slot]! >= TcpState.timeWait && this.#table.lastMs[slot] === endedMs)
-      this.#settle(slot)
+    if (this.#table.states[slot]! >= TcpState.timeWait && this.#table.lastMs[slot]! + LINGER_MS === dueMs)
+      this.#settle(slot, dueMs)
   }
 
-  #settle(slot: number): void {
-    if (this.#table.assured[slot] === 1) this.#observer.closed(this.#flowOf(slot))
+  #settle(slot: number, knownMs: number): void {
+    if (this.#table.assured[slot] === 1) this.#observer.closed(this.#flowOf(slot), knownMs)
     this.#table.remove(slot)
   }
 
@@ -151,7 +185,8 @@ export class FlowTracker {
       const slot = this.#sweepAt
       this.#sweepAt = slot + 1 === slots ? 0 : slot + 1
       const state = states[slot]!
-      if (state !== TcpState.none && lastMs[slot]! + TIMEOUTS_MS[state]! <= nowMs) this.#settle(slot)
+      const overMs = lastMs[slot]! + TIMEOUTS_MS[state]!
+      if (state !== TcpState.none && overMs <= nowMs) this.#settle(slot, overMs)
     }
   }
 

@@ -1,6 +1,7 @@
 import { ban } from './benches/ban.ts'
 import { banned } from './benches/banned.ts'
 import { dns } from './benches/dns.ts'
+import { dnsFloods } from './benches/dns-floods.ts'
 import { drain } from './benches/drain.ts'
 import { flood } from './benches/flood.ts'
 import { guess } from './benches/guess.ts'
@@ -23,6 +24,7 @@ export const BENCHES: readonly Bench[] = [
   dns,
   latency,
   hold,
+  dnsFloods,
   banned,
   ban,
   guess,

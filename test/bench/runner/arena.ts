@@ -8,10 +8,14 @@ const exec = promisify(execFile)
 /** What flood.c sends from: 256 sources to a /24. */
 export const FLOOD_NETWORK = '100.64.0.0/10'
 
+/** As flood.c has them. */
 export type PacketKind = 'syn' | 'dns'
 
+/** Reverse queries. */
+type ReverseKind = 'ptr' | 'ptr-walk' | 'ip6-walk'
+
 export interface Flood {
-  readonly kind?: PacketKind
+  readonly kind?: PacketKind | ReverseKind
   readonly sources: number
   /** Until so many packets are sent, or so many seconds are over. */
   readonly packets?: number

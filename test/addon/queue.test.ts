@@ -73,6 +73,7 @@ const NOTHING_WRONG = {
   verdictRetries: 0,
   verdictsLost: 0,
   callbackErrors: 0,
+  replies: 0,
   repliesUnmade: 0,
   repliesForbidden: 0,
   replyErrors: 0,

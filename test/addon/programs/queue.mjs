@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import { QUEUE_WORD, TIMESTAMP_WORD } from '../../../dist/kernel/queue.js'
+import { PACKET_WORDS, QUEUE_WORD, TIMESTAMP_WORD } from '../../../dist/kernel/queue.js'
 import { readQueueCounters } from '../../../dist/kernel/queue-counters.js'
 import { counters, drop, main, numberOf, open, PORT, QUEUE, until, Wire, word } from './lab.mjs'
 
@@ -112,7 +112,7 @@ await main({
     const queue = open(
       (_, count) => {
         for (let i = 0; i < count; i++) {
-          const words = [...queue.packets.subarray(i * 10, i * 10 + 10)]
+          const words = [...queue.packets.subarray(i * PACKET_WORDS, (i + 1) * PACKET_WORDS)]
           packets.push({ words, bytes: [...queue.bytes.subarray(words[1], words[1] + words[2])] })
         }
       },

@@ -74,8 +74,11 @@ describe.each([4, 6] as const)('over IPv%d', (family) => {
       ])
       expect((await sluice.cli('allow', 'list', '--learned')).stdout).toContain(source)
       const known = 'sluice_packets_total{service="ssh",verdict="accept",reason="known-good"}'
+      const succeeded = await outcomes('succeeded')
       expect(await login(from)).toBeDefined()
       expect(await sluice.metric(known)).toBeGreaterThan(0)
+      // Whoever is forgotten before his session is judged is known good by that again.
+      await judged('succeeded', succeeded + 1)
       const { stdout } = await sluice.cli('allow', 'forget', source)
       expect(stdout).toBe(`${source} is no longer known good to ssh\n`)
       expect(await sluice.ask({ op: 'allow learned' })).toEqual([])

@@ -202,12 +202,15 @@ describe('a capture of 256 MiB', () => {
         while (await reader.refill()) while (reader.next());
         await reader.close()
       }
-      // Until the compiler has settled, its own work is on the heap too.
-      for (let i = 0; i < 3; i++) await run()
-      gc()
-      const before = process.memoryUsage().heapUsed
-      await run()
-      console.log(process.memoryUsage().heapUsed - before)
+      // Until the compiler has settled, which takes longer on a busy machine, its own work is on the heap too.
+      let least = Infinity
+      for (let i = 0; i < 8; i++) {
+        gc()
+        const before = process.memoryUsage().heapUsed
+        await run()
+        least = Math.min(least, process.memoryUsage().heapUsed - before)
+      }
+      console.log(least)
     `
     // So much room for young objects that none is collected in between.
     const room = ['--min-semi-space-size=64', '--max-semi-space-size=64']

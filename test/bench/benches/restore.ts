@@ -12,7 +12,7 @@ const POLICY: BenchPolicy = { services: { ssh: service(['22/tcp'], GENEROUS) }, 
 export const restore: Bench = {
   name: 'restore',
   question: 'how long until the bans are back in the kernel, and known, after a start?',
-  metrics: { seconds: { unit: 's', isCost: true } },
+  metrics: { seconds: { unit: 's', isCost: true }, allKnown: { unit: 's', isCost: true } },
   targets: [
     { metric: 'seconds', of: { contestant: 'sluice, by netlink' }, atMost: 1, cases: /^65,000/ },
     { metric: 'seconds', of: { contestant: 'sluice, by netlink' }, atMost: 1000 / 65, cases: /^1,000,000/ },
@@ -61,11 +61,11 @@ function filledStore(stage: Stage, { server }: Arena, bans: number): string {
   return directory
 }
 
-/** From opening the store until all bans and offences are known, and the bans in the kernel. */
+/** From opening the store until the bans are in the kernel; `allKnown`: until the offences are known too. */
 function fromStore(stage: Stage, { server }: Arena, filled: string, bans: number): Figures {
   const directory = stage.path('state-used')
   cpSync(filled, directory, { recursive: true })
-  const nanoseconds = server.run(
+  const printed = server.run(
     process.execPath,
     stage.script('restore-store.mjs'),
     directory,
@@ -74,7 +74,8 @@ function fromStore(stage: Stage, { server }: Arena, filled: string, bans: number
   )
   server.run('ipset', 'destroy', SET)
   rmSync(directory, { recursive: true })
-  return { seconds: Number(nanoseconds) / 1e9 }
+  const [seconds = 0, allKnown = 0] = printed.split(' ').map((nanoseconds) => Number(nanoseconds) / 1e9)
+  return { seconds, allKnown }
 }
 
 function ipsetRestore({ server }: Arena, file: string): Figures {

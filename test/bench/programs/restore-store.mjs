@@ -1,5 +1,5 @@
 // Brings bans of a store back into the kernel as a start after a reboot does. Arguments: DIRECTORY fill|restore HOW-MANY.
-// `restore` prints the nanoseconds from opening the store until bans and offences are known and bans are in the kernel.
+// `restore` prints the nanoseconds from opening the store until the bans are in the kernel, and until all is known.
 import { AllowList } from '../../../dist/control/allow-list.js'
 import { Bans } from '../../../dist/control/bans.js'
 import { Evidence } from '../../../dist/control/evidence.js'
@@ -23,7 +23,16 @@ const policy = {
     maxEntries: 65_536,
   },
 }
-const silent = { debug: () => {}, info: () => {}, warn: console.error, error: console.error }
+let bansAt
+const silent = {
+  debug: () => {},
+  info: (event) => {
+    // Bans come first.
+    if (event === 'restored') bansAt ??= process.hrtime.bigint()
+  },
+  warn: console.error,
+  error: console.error,
+}
 createSet('sluice-ban-all-4', { family: 4, maxEntries: policy.ban.maxEntries })
 const enforced = new Bans({
   mode: 'enforce',
@@ -40,7 +49,7 @@ const evidence = new Evidence({ trust: undefined, log: silent, now })
 rememberIn(store, { enforced, policy, log: silent, allow: new AllowList(), evidence, now })
 const started = process.hrtime.bigint()
 await store.start()
-if (what === 'restore') console.log(`${process.hrtime.bigint() - started}`)
+if (what === 'restore') console.log(`${bansAt - started} ${process.hrtime.bigint() - started}`)
 if (what === 'fill') {
   const offences = Array.from({ length: Number(count) }, (_, i) => ({
     source: { family: 4, bytes: Uint8Array.of(100, 64 + (i >> 16), (i >> 8) & 255, i & 255), length: 32 },

@@ -19,6 +19,9 @@ type Switch = (typeof SWITCHES)[number]
  */
 const MEMORY = /^sluice-was-(acct|timestamp|events)-(\d)$/
 
+/** The same by the name of the switch, for when another tool destroys every set. */
+const known = new Map<string, string>()
+
 /**
  * Has conntrack count, take times and tell of events. What was there before is remembered in the kernel
  * first, for `switchBack`; what is on already is left alone.
@@ -29,14 +32,16 @@ export function switchOn(): string[] {
   return SWITCHES.flatMap((each) => {
     const value = read(each)
     if (value === undefined) return [note(each, 'this kernel does not have it')]
-    if (!needsChange(each, value)) return []
     try {
       // An earlier run that was killed may have remembered it; then this one found somebody else's change.
-      if (remembered(each.name) === undefined)
-        createSet(memoryName(each, value), { family: 4, maxEntries: 1 })
+      const before = remembered(each.name) ?? known.get(each.name)
+      if (before !== undefined) remember(each, before)
+      if (!needsChange(each, value)) return []
+      if (before === undefined) remember(each, value)
       writeFileSync(file(each), each.wanted)
       return []
     } catch (error) {
+      known.delete(each.name)
       forget(memoryName(each, value))
       return [note(each, `it is ${value} and cannot be changed: ${(error as Error).message}`)]
     }
@@ -46,8 +51,9 @@ export function switchOn(): string[] {
 /** Puts back what `switchOn` changed, in this process or another, unless somebody has changed it since. */
 export function switchBack(): string[] {
   return SWITCHES.flatMap((each) => {
-    const before = remembered(each.name)
+    const before = remembered(each.name) ?? known.get(each.name)
     if (before === undefined) return []
+    known.delete(each.name)
     const isOurs = read(each) === each.wanted
     if (isOurs) writeFileSync(file(each), before)
     forget(memoryName(each, before))
@@ -55,10 +61,13 @@ export function switchBack(): string[] {
   })
 }
 
-/** What somebody has switched off again, though it could be on. */
+/** What somebody has switched off again, though it could be on, and what the kernel has been made to forget. */
 export function switchProblems(): string[] {
   return SWITCHES.flatMap((each) => {
     const value = read(each)
+    const before = known.get(each.name)
+    if (before !== undefined && remembered(each.name) === undefined)
+      return [`set ${memoryName(each, before)} is missing`]
     if (value === undefined || !needsChange(each, value) || !isWritable(each)) return []
     return [`${sysctl(each)} is ${value} instead of ${each.wanted}`]
   })
@@ -66,6 +75,11 @@ export function switchProblems(): string[] {
 
 function needsChange({ replaces }: Switch, value: string): boolean {
   return (replaces as readonly string[]).includes(value)
+}
+
+function remember(each: Switch, value: string): void {
+  if (remembered(each.name) === undefined) createSet(memoryName(each, value), { family: 4, maxEntries: 1 })
+  known.set(each.name, value)
 }
 
 function remembered(name: string): string | undefined {

@@ -34,11 +34,10 @@ export function switchOn(): string[] {
     if (value === undefined) return [note(each, 'this kernel does not have it')]
     try {
       // An earlier run that was killed may have remembered it; then this one found somebody else's change.
-      const before = remembered(each.name) ?? known.get(each.name)
+      const isOff = needsChange(each, value)
+      const before = remembered(each.name) ?? known.get(each.name) ?? (isOff ? value : undefined)
       if (before !== undefined) remember(each, before)
-      if (!needsChange(each, value)) return []
-      if (before === undefined) remember(each, value)
-      writeFileSync(file(each), each.wanted)
+      if (isOff) writeFileSync(file(each), each.wanted)
       return []
     } catch (error) {
       known.delete(each.name)

@@ -62,6 +62,14 @@ async function attack(count = 150, timeoutMs = 500): Promise<number> {
   return passed.reduce((sum, each) => sum + each, 0)
 }
 
+/** SYNs from so many forged addresses; resolves when it is over. */
+function floodFrom(sources: number, seconds: number, perSecond: number): Promise<unknown> {
+  const mac = scene.server.run('cat', '/sys/class/net/eth0/address').trim()
+  scene.server.run('ip', 'route', 'add', '100.64.0.0/10', 'dev', 'eth0')
+  const amount = [sources, `${seconds}s`, perSecond].map(String)
+  return scene.client.attempt(scratch.path('flood'), 'eth0', mac, SERVER[4], 'syn', ...amount)
+}
+
 const bansOf = (sluice: Sluice) => sluice.ask({ op: 'bans list' })
 
 async function untilBanned(sluice: Sluice): Promise<void> {
@@ -99,18 +107,7 @@ test('the kernel kills it for its memory: traffic flows, bans hold, and a new st
   await untilBanned(sluice)
   group.add(sluice.process.pid!)
   group.allowMore(4 << 20)
-  const mac = scene.server.run('cat', '/sys/class/net/eth0/address').trim()
-  scene.server.run('ip', 'route', 'add', '100.64.0.0/10', 'dev', 'eth0')
-  const flood = scene.client.attempt(
-    scratch.path('flood'),
-    'eth0',
-    mac,
-    SERVER[4],
-    'syn',
-    '400000',
-    '5s',
-    '20000',
-  )
+  const flood = floodFrom(400000, 5, 20000)
   expect(await sluice.ended).toBe('SIGKILL')
   await expectFlowSince(Date.now())
   group.remove()
@@ -169,20 +166,9 @@ sources: 1024
 holds: off
 `,
   )
-  const mac = scene.server.run('cat', '/sys/class/net/eth0/address').trim()
-  scene.server.run('ip', 'route', 'add', '100.64.0.0/10', 'dev', 'eth0')
   expect(await attack(400, 20_000)).toBe(800)
   const startedAt = Date.now()
-  const flood = scene.client.attempt(
-    scratch.path('flood'),
-    'eth0',
-    mac,
-    SERVER[4],
-    'syn',
-    '200000',
-    '4s',
-    '5000',
-  )
+  const flood = floodFrom(200000, 4, 5000)
   await expectFlowSince(startedAt)
   // Its burst is used up already; had the flood washed that out of the table, it would have another.
   await attack(100)

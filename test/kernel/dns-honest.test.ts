@@ -23,7 +23,7 @@ beforeAll(async () => {
   for (const address of Array.from({ length: CLIENTS }, (_, i) => clientAddress(i))) {
     scene.client.addAddress(`${address}/32`)
   }
-  scene.server.run('ip', 'route', 'add', '100.64.0.0/16', 'dev', 'eth0')
+  scene.server.run('ip', 'route', 'add', '100.64.0.0/16', 'via', scene.client.ipv4)
   const zones = { 'site.test': '* A 192.0.2.80', 'in-addr.arpa': '* PTR host.example.test.' }
   await startBind(scene.server, { zones })
   sluice = await Sluice.start(scene.server, POLICY)

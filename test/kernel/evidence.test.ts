@@ -166,7 +166,7 @@ test(
 function addAddresses(addresses: readonly string[]): void {
   const script = addresses.map((address) => `addr add ${address}/32 dev eth0`).join('\n')
   scene.client.run('sh', '-c', `echo '${script}' | ip -batch -`)
-  scene.server.run('ip', 'route', 'add', '10.96.0.0/12', 'dev', 'eth0')
+  scene.server.run('ip', 'route', 'add', '10.96.0.0/12', 'via', scene.client.ipv4)
 }
 
 /** Connections that sshd has taken from them. */

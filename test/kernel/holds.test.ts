@@ -56,7 +56,7 @@ afterAll(() => scratch.close())
 beforeEach(() => {
   scene = new Scene()
   scene.client.addAddress(`${FIRST}/32`)
-  scene.server.run('ip', 'route', 'add', FIRST, 'dev', 'eth0')
+  scene.server.run('ip', 'route', 'add', FIRST, 'via', scene.client.ipv4)
   scene.server.spawn(process.execPath, ['-e', ECHO], { stdio: 'inherit' })
 })
 

@@ -26,7 +26,7 @@ let sluice: Sluice
 
 beforeAll(async () => {
   scene = new Scene()
-  scene.server.run('ip', 'route', 'add', '100.64.0.0/10', 'dev', 'eth0')
+  scene.server.run('ip', 'route', 'add', '100.64.0.0/10', 'via', scene.client.ipv4)
   await listen(scene.server, 22)
   sluice = await Sluice.start(scene.server, POLICY)
 })

@@ -25,7 +25,7 @@ let sluice: Sluice
 beforeAll(async () => {
   scene = new Scene()
   scene.server.addAddress(`${VICTIM}/32`)
-  scene.server.run('ip', 'route', 'add', 'default', 'dev', 'eth0')
+  scene.server.run('ip', 'route', 'add', 'default', 'via', scene.client.ipv4)
   // What gets past sluice is counted here.
   scene.server.run('iptables', '-A', 'INPUT', '-p', 'udp', '--sport', '53', '--dport', '22')
   await startBind(scene.client, { zones: { test: '* A 192.0.2.80' } })

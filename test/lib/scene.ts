@@ -11,7 +11,9 @@ export const HONEST: Addresses = { 4: '198.51.100.7', 6: '2001:db8:600d::7' }
 
 /**
  * Two hosts on one Ethernet: the server, and a client with an attacker's and an honest user's address.
- * What the client sends comes from the attacker's unless its program binds to another one.
+ * What the client sends comes from the attacker's unless its program binds to another one. Answers to more
+ * addresses go by way of `client.ipv4`, not straight to each: the kernel's table of neighbours holds a thousand
+ * and is common to all namespaces.
  */
 export class Scene {
   readonly lab: Lab

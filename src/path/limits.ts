@@ -161,10 +161,10 @@ export class Limits {
     if (slot >= 0) this.buckets.sources.unsettle(slot)
   }
 
-  /** Whole minutes that the source of `view` had been asking the service at `atMs`, without a pause or a refusal. */
-  attendedMinutes(view: PacketView, service: number, atMs: number): number {
+  /** For how long, in ms, the source of `view` had been asking the service at `atMs`, without a pause or a refusal. */
+  attendedMs(view: PacketView, service: number, atMs: number): number {
     const slot = this.#sourceSlot(view, service)
-    return slot < 0 ? 0 : this.buckets.sources.attendedMinutes(slot, atMs)
+    return slot < 0 ? 0 : this.buckets.sources.attendedMs(slot, atMs)
   }
 
   #sourceSlot(view: PacketView, service: number): number {

@@ -99,7 +99,7 @@ export class Pipeline {
         : this.limits.admit(view, service, this.policy, nowMs)
     }
     if (REFUSES[reason] === 1) reason = this.#punish(service, reason, nowMs)
-    return this.#settle(service, reason, nowMs)
+    return this.#settle(bytes, service, reason, nowMs)
   }
 
   /** How many offenders the ring has received since the last call. */
@@ -142,11 +142,12 @@ export class Pipeline {
     return this.view.protocol !== TCP && this.policy.isDns[service] === 1
   }
 
-  #settle(service: number, reason: Reason, nowMs: number): Verdict {
+  #settle(bytes: Uint8Array, service: number, reason: Reason, nowMs: number): Verdict {
     let verdict: Verdict = ACCEPT
     if (REFUSES[reason] === 1) verdict = this.policy.isShadow[service] === 1 ? SHADOW : DROP
     this.reason = reason
-    this.slip = verdict === DROP && this.#isDns(service) && this.dns.slips(this.policy, nowMs)
+    this.slip =
+      verdict === DROP && this.#isDns(service) && this.dns.slips(bytes, this.view, this.policy, nowMs)
     // One that finds no room is not proven when it comes back: the next one is.
     if (this.slip) this.slipped.push(this.view, service, 0, nowMs)
     this.counters.decisions[decisionIndex(service, verdict, reason)]!++

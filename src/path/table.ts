@@ -1,8 +1,13 @@
 const WAYS = 3
 const SLOTS_PER_ENTRY = 2
 
-/** A client that looks up a name now and then has pauses of some seconds; these are minutes begun. */
-const PAUSE_MINUTES = 2
+/** How long somebody has been here is kept in steps of 16 s, and up to nine hours of them: half of what 12 bits hold. */
+const STEP_MS = 16_000
+const STEP_MASK = 0xfff
+const MOST_STEPS = STEP_MASK >> 1
+
+/** A client that looks up a name now and then has pauses of some seconds: two minutes. */
+const PAUSE_STEPS = 8
 
 /** One set: a cache line. */
 const SET_BYTES = 64
@@ -141,26 +146,33 @@ export class BucketTable {
   }
 
   /**
-   * Takes note that the owner of a slot without strikes is here. The word of the strikes then holds 16 bits of
-   * the minute since which he has been, without a pause of more than `PAUSE_MINUTES`, and 8 of the last one.
+   * Takes note that the owner of a slot without strikes is here. The word of the strikes then holds 12 bits of
+   * the step since which he has been, without a pause of more than `PAUSE_STEPS`, and 12 of the last one.
    */
   attend(slot: number, nowMs: number): void {
     const at = strikesIndex(slot)
     const word = this.words[at]!
     if ((word & 0xff) !== 0) return
-    const minute = Math.floor(nowMs / 60_000)
-    const last = (word >>> 8) & 0xff
-    const isHere = word !== 0 && ((minute - last) & 0xff) <= PAUSE_MINUTES
-    const since = isHere ? word >>> 16 : (minute + 1) & 0xffff
-    this.words[at] = (since << 16) | ((minute & 0xff) << 8)
+    const step = Math.floor(nowMs / STEP_MS)
+    const last = (word >>> 8) & STEP_MASK
+    if (word !== 0 && last === (step & STEP_MASK)) return
+    const isHere = word !== 0 && ((step - last) & STEP_MASK) <= PAUSE_STEPS
+    let since = isHere ? word >>> 20 : step + 1
+    if (isHere && ((step - since) & STEP_MASK) > MOST_STEPS) since = step - MOST_STEPS
+    this.words[at] = ((since & STEP_MASK) << 20) | ((step & STEP_MASK) << 8)
   }
 
-  /** Whole minutes that the owner of a slot had been here at `atMs`; 0 when he came later. */
-  attendedMinutes(slot: number, atMs: number): number {
+  /** For how long, in ms, the owner of a slot had been here at `atMs`; 0 when he came later or had left. */
+  attendedMs(slot: number, atMs: number): number {
     const word = this.words[strikesIndex(slot)]!
     if (word === 0 || (word & 0xff) !== 0) return 0
-    const minutes = (Math.floor(atMs / 60_000) - (word >>> 16)) & 0xffff
-    return minutes < 0x8000 ? minutes : 0
+    const step = Math.floor(atMs / STEP_MS)
+    const last = (word >>> 8) & STEP_MASK
+    const pause = (step - last) & STEP_MASK
+    if (pause > PAUSE_STEPS && pause <= MOST_STEPS) return 0
+    const until = pause <= PAUSE_STEPS ? last : step
+    const steps = (until - (word >>> 20)) & STEP_MASK
+    return steps <= MOST_STEPS ? steps * STEP_MS : 0
   }
 
   /** From now on he has just come. */

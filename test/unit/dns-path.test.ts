@@ -143,17 +143,77 @@ describe('slip', () => {
     expect(slipped(1, query({ name: 'a.test', counts: [2, 0, 0, 0] }))).toBe(0)
   })
 
-  test('no more than the rate, with a second of it at once', () => {
-    const path = pathOf({ reverse: refuseAll, slip: 1, slipPerSecond: 10 })
-    const marks = (startMs: number) => {
-      let marks = 0
-      for (let i = 0; i < 100; i++) {
-        ask(path, '198.51.100.1', ptrQuery('1.2.0.192.in-addr.arpa'), startMs)
-        if (path.pipeline.slip) marks++
-      }
-      return marks
+  /** How many queries are marked that `count` sources ask within a second from `nowMs` on, each for the name `name(n)`. */
+  const marks = (path: TestPath, count: number, name: (n: number) => number, nowMs: number) => {
+    let marked = 0
+    for (let n = 0; n < count; n++) {
+      look(path, `10.${n >> 16}.${(n >> 8) & 255}.${n & 255}`, name(n), nowMs + (1000 * n) / count)
+      if (path.pipeline.slip) marked++
     }
-    expect([marks(START), marks(START), marks(START + 500)]).toEqual([11, 0, 5])
+    return marked
+  }
+  const refuseOthers = { ...refuseAll, source: NO_LIMIT.source, total: { burst: 1, ratePerSecond: 1e-5 } }
+  const refusing = (slip: number, slipPerSecond: number) => {
+    const path = pathOf({ reverse: refuseOthers, slip, slipPerSecond })
+    look(path, '198.51.100.1', 1, START)
+    return path
+  }
+  /** Names that nobody has asked for before. */
+  const others = (round: number) => (n: number) => (round << 20) + n
+
+  test('no more than the rate, with a second of it at once; half of it waits for retries', () => {
+    const path = refusing(1, 100)
+    const rounds = Array.from({ length: 9 }, (_, i) => marks(path, 500, others(i), START + 1000 * i))
+    expect(rounds[0]).toBeLessThan(180)
+    for (const marked of rounds.slice(1)) expect(Math.abs(marked - 100)).toBeLessThanOrEqual(2)
+  })
+
+  test('whoever asks the same again is answered first, whatever the case of the name', () => {
+    const path = pathOf(
+      { reverse: refuseOthers, malformed: refuseOthers, slip: 10, slipPerSecond: 100 },
+      {
+        limits: { ...refuseOthers, source: NO_LIMIT.source },
+      },
+    )
+    look(path, '198.51.100.1', 1, START)
+    const again = (payload: Uint8Array, nowMs: number) => {
+      ask(path, '203.0.113.1', payload, nowMs)
+      return path.pipeline.slip
+    }
+    for (const [i, [first, second]] of [
+      [ptrQuery('1.2.0.192.in-addr.arpa'), ptrQuery('1.2.0.192.IN-ADDR.arpa')] as const,
+      [query({ name: 'www.example.org' }), query({ name: 'wWw.eXAmple.oRG' })] as const,
+    ].entries()) {
+      const at = START + 20_000 * i
+      // A flood of others takes what chance gives.
+      marks(path, 5000, others(i), at)
+      expect(again(first, at + 1)).toBe(false)
+      expect(again(second, at + 800)).toBe(true)
+      // Its answer is on the way.
+      expect(again(second, at + 801)).toBe(false)
+    }
+    // What was asked long ago is asked anew.
+    marks(path, 5000, others(9), START + 60_000)
+    expect(again(query({ name: 'www.example.org' }), START + 60_001)).toBe(false)
+  })
+
+  test('a flood that asks everything twice takes the half of retries, and of the other no more than its share', () => {
+    const path = refusing(2, 100)
+    const marked = { first: 0, again: 0 }
+    const lookOnce = (round: number, n: number, kind: keyof typeof marked, nowMs: number) => {
+      look(path, `10.${n >> 8}.${n & 255}.${round}`, others(round)(n), nowMs)
+      if (path.pipeline.slip) marked[kind]++
+    }
+    for (let second = 1; second <= 20; second++) {
+      for (let n = 0; n < 1000; n++) {
+        lookOnce(second, n, 'first', START + 1000 * second + n)
+        lookOnce(second - 1, n, 'again', START + 1000 * second + n)
+      }
+    }
+    // Of 100 a second half is for the second tries, and of the other half the first ones have theirs.
+    expect(marked.first).toBeGreaterThan(400)
+    expect(marked.again).toBeGreaterThan(900)
+    expect(marked.first + marked.again).toBeLessThan(2200)
   })
 
   test('what is accepted is not marked', () => {
@@ -345,40 +405,96 @@ describe('floods', () => {
     expect(path.pipeline.dns.rate.isFlooded).toBe(false)
   })
 
-  test('whoever had asked for ten minutes before is served, whoever came later is not', () => {
+  /** Asks for other names every half minute for `minutes`, and what is left of the last one. */
+  const attend = (path: TestPath, from: string, startMs: number, minutes: number) => {
+    for (let half = 0; half <= 2 * minutes; half++) ask(path, from, FORWARD, startMs + 30_000 * half)
+  }
+  /** Which of the sources is answered when each asks for a name at `nowMs`. */
+  const served = (path: TestPath, sources: readonly string[], nowMs: number) =>
+    sources.filter((from) => look(path, from, anywhere(), nowMs) === 'accept within-limit')
+  const crowd = (count: number) => Array.from({ length: count }, (_, n) => `203.${n >> 8}.${n & 255}.9`)
+
+  test('whoever had asked for ten minutes before is served, however many others are', () => {
     const path = pathOf({ flood: FLOOD })
+    const others = crowd(300)
     for (let minute = 0; minute <= 15; minute++) {
       ask(path, '203.0.113.1', FORWARD, START + 60_000 * minute)
-      if (minute > 8) ask(path, '203.0.113.2', FORWARD, START + 60_000 * minute)
       // With a pause.
       if (minute < 5 || minute > 9) ask(path, '203.0.113.3', FORWARD, START + 60_000 * minute)
+      if (minute > 12) for (const from of others) ask(path, from, FORWARD, START + 60_000 * minute)
     }
     const now = START + 15.5 * 60_000
     flood(path, 300, now)
-    expect(look(path, '203.0.113.1', 1, now + 999)).toBe('accept within-limit')
-    expect(look(path, '203.0.113.2', 1, now + 999)).toBe('drop reverse-flood')
-    expect(look(path, '203.0.113.3', 1, now + 999)).toBe('drop reverse-flood')
+    served(path, others, now + 999)
+    expect(served(path, ['203.0.113.1', '203.0.113.3'], now + 999)).toEqual(['203.0.113.1'])
   })
 
-  test('asking steadily while it lasts makes nobody known', () => {
+  test('those who were here for half a minute before share half of what is no flood yet', () => {
     const path = pathOf({ flood: FLOOD })
+    const honest = crowd(40)
+    for (const from of honest) attend(path, from, START, 1)
+    ask(path, '198.51.100.7', FORWARD, START + 59_000)
+    const now = START + 70_000
+    flood(path, 300, now)
+    for (let second = 1; second < 25; second++) {
+      expect(served(path, honest, now + 1000 * second)).toEqual(honest)
+      expect(served(path, ['198.51.100.7'], now + 1000 * second)).toEqual([])
+    }
+    // 400 forged addresses that were here as well win that half, of 50 a second, and no more.
+    const forged = crowd(400)
+    const other = pathOf({ flood: FLOOD })
+    for (const from of forged) attend(other, from, START, 1)
+    flood(other, 300, now)
+    const won = [1, 2, 3, 4, 5].map((second) => served(other, forged, now + 1000 * second).length)
+    for (const count of won.slice(1)) expect(count).toBeGreaterThanOrEqual(48)
+    for (const count of won) expect(count).toBeLessThanOrEqual(52)
+  })
+
+  test('one of them who floods has his own limit, and takes nothing from the others beyond it', () => {
+    const source = { burst: 5, ratePerSecond: 1 }
+    const path = pathOf({ flood: FLOOD, reverse: { ...NO_LIMIT, source } })
+    const honest = crowd(20)
+    for (const from of honest) attend(path, from, START, 1)
+    const now = START + 70_000
+    flood(path, 300, now)
+    for (let n = 0; n < 1000; n++) look(path, honest[0]!, anywhere(), now + 500)
+    expect(served(path, honest.slice(1), now + 999)).toEqual(honest.slice(1))
+  })
+
+  test('those who ask for other things while it lasts share a quarter, and take nothing from who was here before', () => {
+    const path = pathOf({ flood: FLOOD })
+    attend(path, '198.51.100.7', START - 60_000, 1)
     flood(path, 200, START)
-    for (let second = 1; second < 1200; second++) {
-      ask(path, '203.0.113.1', FORWARD, START + 1000 * second)
+    const newcomers = crowd(300)
+    for (let second = 1; second < 120; second++) {
+      if (second % 20 === 1)
+        for (const from of [...newcomers, '198.51.100.7']) ask(path, from, FORWARD, START + 1000 * second)
       flood(path, 60, START + 1000 * second)
     }
-    expect(look(path, '203.0.113.1', 1, START + 1_200_000)).toBe('drop reverse-flood')
+    const won = [0, 1, 2, 3].map((second) => served(path, newcomers, START + 120_000 + 1000 * second).length)
+    for (const count of won.slice(1)) expect(count).toBeGreaterThanOrEqual(23)
+    for (const count of won) expect(count).toBeLessThanOrEqual(27)
+    expect(served(path, ['198.51.100.7'], START + 124_000)).toEqual(['198.51.100.7'])
   })
 
   test('whoever was refused by his own limit was not steady', () => {
     const limits = { source: { burst: 5, ratePerSecond: 1 }, network: undefined, total: undefined }
     const path = pathOf({ flood: FLOOD }, { limits })
     for (let minute = 0; minute <= 15; minute++) {
-      const count = minute === 12 ? 9 : 1
+      const count = minute === 15 ? 9 : 1
       for (let n = 0; n < count; n++) ask(path, '203.0.113.1', FORWARD, START + 60_000 * minute)
     }
     flood(path, 300, START + 930_000)
     expect(look(path, '203.0.113.1', 1, START + 930_999)).toBe('drop reverse-flood')
+  })
+
+  test('whoever was here is so no more when he was away, and is so still after days', () => {
+    const path = pathOf({ flood: FLOOD })
+    attend(path, '203.0.113.1', START, 20)
+    attend(path, '203.0.113.2', START, 3 * 24 * 60)
+    const now = START + 3 * 24 * 3_600_000 + 1000
+    flood(path, 300, now)
+    expect(served(path, ['203.0.113.1', '203.0.113.2'], now + 999)).toEqual(['203.0.113.2'])
   })
 
   test('the level is learned, but at most doubles in a day, and never from a flood', () => {

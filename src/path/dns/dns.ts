@@ -9,17 +9,15 @@ import type { SharedState } from '../shared.ts'
 import { DnsKind, DnsMessage } from './message.ts'
 import { parseDns } from './parse.ts'
 import { countReverseNetwork } from './reverse-network.ts'
-import { ReverseRate } from './reverse-rate.ts'
+import { FloodShare, NO_SHARE, ReverseRate } from './reverse-rate.ts'
+import { Slips } from './slips.ts'
 import { SweepKind, Sweeps } from './sweeps.ts'
 
 /** For so long before a flood a source must have asked, without a pause and without a refusal, to be served in it. */
-const STEADY_MINUTES = 10
+const STEADY_MS = 600_000
 
-/** Odd, so that slips do not share the random numbers of the tables. */
-const SLIP_SEED = 0x51170001
-
-/** Answers of so much time may go at once. */
-const SLIP_BURST_MS = 1000
+/** For so long to be no stranger, but one of those who share what is set apart for them. */
+const HERE_MS = 32_000
 
 /**
  * What becomes of a datagram for a DNS service: first what is asked is looked at, then it draws from the
@@ -34,9 +32,7 @@ export class Dns {
   readonly #kinds: Float64Array
   readonly #queriers: HeavyHitters
   readonly #reverseNetworks: HeavyHitters
-  /** When the bucket of the answers is full again, as in limits.ts. */
-  #slipFullAtMs = 0
-  readonly #random = new Uint32Array(1)
+  readonly #slips: Slips
 
   constructor(shared: SharedState, counters: PathCounters, limits: Limits) {
     const { dns, seed } = shared
@@ -46,7 +42,7 @@ export class Dns {
     this.#kinds = counters.dnsKinds
     this.#queriers = new HeavyHitters(shared.queriers, seed)
     this.#reverseNetworks = new HeavyHitters(shared.reverseNetworks, seed)
-    this.#random[0] = (seed[2]! ^ SLIP_SEED) | 1
+    this.#slips = new Slips(seed[2]!)
   }
 
   /** `Reason.withinLimit` or `Reason.cutShort`, or why the datagram is refused. */
@@ -69,23 +65,9 @@ export class Dns {
     return kind === DnsKind.cutShort ? Reason.cutShort : reason
   }
 
-  /**
-   * Whether the refused datagram is one of those that are answered with TC=1. Chance decides, so that nobody
-   * can see to it that it never hits another. Only queries are answered whose whole question is there, and no
-   * more than a second's worth of the rate at once.
-   */
-  slips(policy: CompiledPolicy, nowMs: number): boolean {
-    const { kind, questionEnd } = this.message
-    if (policy.slip === 0 || questionEnd === 0 || kind > DnsKind.reverse) return false
-    let random = this.#random[0]!
-    random ^= random << 13
-    random ^= random >>> 17
-    random ^= random << 5
-    this.#random[0] = random
-    if ((random >>> 0) % policy.slip !== 0) return false
-    if (this.#slipFullAtMs > nowMs + SLIP_BURST_MS) return false
-    this.#slipFullAtMs = Math.max(this.#slipFullAtMs, nowMs) + policy.slipIntervalMs
-    return true
+  /** Whether the datagram judged last, which is refused, is one of those that are answered with TC=1. */
+  slips(bytes: Uint8Array, view: PacketView, policy: CompiledPolicy, nowMs: number): boolean {
+    return this.#slips.choose(bytes, view, this.message, policy, nowMs)
   }
 
   #judgeReverse(view: PacketView, service: number, policy: CompiledPolicy, nowMs: number): Reason {
@@ -98,15 +80,21 @@ export class Dns {
       policy.sweepNames === 0
         ? SweepKind.none
         : this.sweeps.note(view, this.message, policy, nowMs, !isFlooded)
-    const standing = this.#standing(view, service, isFlooded, nowMs)
+    let standing = this.#standing(view, service, isFlooded, nowMs)
     if (sweep !== SweepKind.none) {
       const mostly = standing === Standing.known ? standing : Standing.ordinary
       if (this.#isRefused(view, DnsSet.sweep, policy, nowMs, mostly)) return Reason.sweep
     }
+    const share = standing === Standing.barred ? this.#shareOf(view, service, nowMs) : NO_SHARE
+    const isGuest = share !== NO_SHARE && rate.hasRoom(share, nowMs)
+    if (isGuest) standing = Standing.ordinary
     const reason = this.#limits.admit(view, DnsSet.reverse, policy, nowMs, standing)
     if (reason === Reason.sourceLimit || reason === Reason.networkLimit) return Reason.reverseLimit
     if (hasFloods) rate.count(policy, nowMs)
-    if (reason === Reason.withinLimit) return reason
+    if (reason === Reason.withinLimit) {
+      if (isGuest) rate.take(share, policy, nowMs)
+      return reason
+    }
     return standing === Standing.barred ? Reason.reverseFlood : Reason.reverseLimit
   }
 
@@ -124,7 +112,13 @@ export class Dns {
   #standing(view: PacketView, service: number, isFlooded: boolean, nowMs: number): Standing {
     if (this.#limits.knownAs(view, service, nowMs) !== Known.none) return Standing.known
     if (!isFlooded) return Standing.ordinary
-    const minutes = this.#limits.attendedMinutes(view, service, this.rate.sinceMs)
-    return minutes >= STEADY_MINUTES ? Standing.ordinary : Standing.barred
+    const attendedMs = this.#limits.attendedMs(view, service, this.rate.sinceMs)
+    return attendedMs >= STEADY_MS ? Standing.ordinary : Standing.barred
+  }
+
+  /** Which share of a flood's threshold the source may draw from. */
+  #shareOf(view: PacketView, service: number, nowMs: number): number {
+    if (this.#limits.attendedMs(view, service, this.rate.sinceMs) >= HERE_MS) return FloodShare.before
+    return this.#limits.attendedMs(view, service, nowMs) >= HERE_MS ? FloodShare.since : NO_SHARE
   }
 }

@@ -9,6 +9,20 @@ const FLOODED = 4
 const SINCE = 5
 const CALM = 6
 const FLOODS = 7
+/** When the bucket of each share is full again, as in limits.ts. */
+const SHARES = 8
+
+/**
+ * Of what is no flood yet, a part is set apart during one, for sources of which something speaks that they are not
+ * forged: `before`, that they were here before it began; `since`, that they have been asking other things meanwhile.
+ * An attacker can have both, for addresses that he forges long enough: so it is a part, and one for each.
+ */
+export const FloodShare = { before: 0, since: 1 } as const
+const PARTS = [1 / 2, 1 / 4]
+export const NO_SHARE = -1
+
+/** A share's tokens of so much time may be used at once. */
+const SHARE_BURST_MS = 1000
 
 /** The level at most doubles in a day: a flood that wants to become usual must last for days. */
 const GROWTH = 2 ** (1 / 86_400)
@@ -40,7 +54,7 @@ export interface ReverseRateState {
  * The memory outlives the thread.
  */
 export class ReverseRate {
-  static readonly BYTES = 8 * 8
+  static readonly BYTES = (SHARES + PARTS.length) * 8
 
   readonly #numbers: Float64Array
 
@@ -69,6 +83,19 @@ export class ReverseRate {
       numbers[CALM] = 0
       numbers[FLOODS]!++
     }
+  }
+
+  /** Whether a share of `FloodShare` has a token left. */
+  hasRoom(share: number, nowMs: number): boolean {
+    return this.#numbers[SHARES + share]! <= nowMs + SHARE_BURST_MS
+  }
+
+  /** Takes a token of a share. */
+  take(share: number, policy: CompiledPolicy, nowMs: number): void {
+    const numbers = this.#numbers
+    const at = SHARES + share
+    const perSecond = numbers[LEVEL]! * policy.floodFactor * PARTS[share]!
+    numbers[at] = Math.max(numbers[at]!, nowMs) + 1000 / perSecond
   }
 
   /** Closes the seconds that are over. A clock that jumps back costs the second it jumps in. */

@@ -1,6 +1,6 @@
 /* Puts packets on the wire by AF_PACKET, as fast as it takes them or at a rate, from random sources in
- * 100.64.0.0/10 (RFC 6598), 256 to a /24.
- * Usage: flood INTERFACE DESTINATION-MAC DESTINATION-IPV4 KIND SOURCES PACKETS|SECONDSs RATE
+ * 100.64.0.0/10 (RFC 6598), 256 to a /24; over IPv6 in 2001:db8:f000::/36, each a /64, 256 to a /48.
+ * Usage: flood INTERFACE DESTINATION-MAC DESTINATION KIND SOURCES PACKETS|SECONDSs RATE
  * KIND is syn to port 22, or a query to port 53: dns the same for a name each time; ptr and ptr-walk for the
  * names of 198.18.0.0/16, at random or one after the other; ip6-walk down and along the tree of names below
  * 2001:db8:1::/48. RATE is in packets a second, 0 for no limit. Prints the packets sent and the nanoseconds
@@ -12,6 +12,7 @@
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <netinet/ip.h>
+#include <netinet/ip6.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <stdint.h>
@@ -24,30 +25,33 @@
 enum { BATCH = 64, FRAME_MAX = 192, HEADER = 12 };
 
 static const uint32_t first_source = 0x64400000;
+static const uint32_t first_site = 0xf000;
 
 enum kind { SYN, DNS, PTR, PTR_WALK, IP6_WALK };
-static const char *const kinds[] = {"syn", "dns", "ptr", "ptr-walk", "ip6-walk"};
+static const char* const kinds[] = {"syn", "dns", "ptr", "ptr-walk", "ip6-walk"};
 
 /* Recursion desired, one question. */
 static const uint8_t query_header[HEADER] = {0x12, 0x34, 1, 0, 0, 1};
 
-struct frame {
-  struct ethhdr ethernet;
-  struct iphdr ip;
-  union {
-    struct tcphdr tcp;
-    struct udphdr udp;
-  };
-} __attribute__((packed));
+static int is_ipv6;
+static size_t ip_bytes;
 
 static uint8_t frames[BATCH][FRAME_MAX];
 static struct mmsghdr messages[BATCH];
 static struct iovec vectors[BATCH];
 
-/* RFC 1071, on top of what is summed up already. */
-static uint16_t checksum(const void *data, int bytes, uint32_t sum) {
-  const uint16_t *words = data;
-  for (int i = 0; i < bytes / 2; i++) sum += words[i];
+static void* network_header(uint8_t* frame) { return frame + sizeof(struct ethhdr); }
+static void* transport_header(uint8_t* frame) { return frame + sizeof(struct ethhdr) + ip_bytes; }
+
+/* RFC 1071: the words of `data`, on top of what is summed up already. Behind an odd end is a zero. */
+static uint32_t sum_words(const void* data, int bytes, uint32_t sum) {
+  const uint16_t* words = data;
+  for (int i = 0; i < (bytes + 1) / 2; i++) sum += words[i];
+  return sum;
+}
+
+static uint16_t checksum(const void* data, int bytes, uint32_t sum) {
+  sum = sum_words(data, bytes, sum);
   while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
   return (uint16_t)~sum;
 }
@@ -58,7 +62,7 @@ static int64_t now(void) {
   return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
-static uint8_t *label(uint8_t *at, const char *text) {
+static uint8_t* label(uint8_t* at, const char* text) {
   size_t length = strlen(text);
   *at++ = (uint8_t)length;
   memcpy(at, text, length);
@@ -66,7 +70,7 @@ static uint8_t *label(uint8_t *at, const char *text) {
 }
 
 /* The names of 198.18.0.0/16. */
-static uint8_t *reverse_name(uint8_t *at, uint32_t host) {
+static uint8_t* reverse_name(uint8_t* at, uint32_t host) {
   char text[4];
   for (int shift = 0; shift < 16; shift += 8) {
     snprintf(text, sizeof text, "%u", host >> shift & 255);
@@ -77,72 +81,117 @@ static uint8_t *reverse_name(uint8_t *at, uint32_t host) {
 
 /* Of 1 to 20 nibbles below 2001:db8:1::/48: all depths in turn, as a walk that follows each branch to its
  * end. */
-static uint8_t *reverse6_name(uint8_t *at, uint32_t step) {
+static uint8_t* reverse6_name(uint8_t* at, uint32_t step) {
   int depth = 1 + (int)(step % 20);
   uint32_t branch = step / 20;
   for (int i = depth - 1; i >= 0; i--) {
     *at++ = 1;
-    *at++ = (uint8_t)"0123456789abcdef"[branch >> (i % 8 * 4) & 15];
+    *at++ = (uint8_t) "0123456789abcdef"[branch >> (i % 8 * 4) & 15];
   }
-  for (const char *nibble = "10008bd01002"; *nibble; nibble++) *at++ = 1, *at++ = (uint8_t)*nibble;
+  for (const char* nibble = "10008bd01002"; *nibble; nibble++) *at++ = 1, *at++ = (uint8_t)*nibble;
   return label(label(at, "ip6"), "arpa");
 }
 
-/* Writes a query into the frame, whose headers are there already. */
-static void ask(struct frame *f, enum kind kind, uint32_t random, uint32_t step) {
-  uint8_t *payload = (uint8_t *)(&f->udp + 1), *at = payload + HEADER;
+/* Writes the lengths of what is behind the network header. */
+static void set_length(uint8_t* frame, size_t bytes) {
+  if (is_ipv6)
+    ((struct ip6_hdr*)network_header(frame))->ip6_plen = htons((uint16_t)bytes);
+  else
+    ((struct iphdr*)network_header(frame))->tot_len = htons((uint16_t)(sizeof(struct iphdr) + bytes));
+}
+
+/* Writes a query into the frame, whose headers are there already. Returns the bytes of UDP. */
+static size_t ask(uint8_t* frame, enum kind kind, uint32_t random, uint32_t step) {
+  struct udphdr* udp = transport_header(frame);
+  uint8_t *payload = (uint8_t*)(udp + 1), *at = payload + HEADER;
   memcpy(payload, query_header, HEADER);
   uint8_t type = kind == DNS ? 1 : 12;
   if (kind == DNS) at = label(label(at, "example"), "com");
   if (kind == PTR) at = reverse_name(at, random >> 8);
   if (kind == PTR_WALK) at = reverse_name(at, step);
   if (kind == IP6_WALK) at = reverse6_name(at, step);
-  memcpy(at, (uint8_t[]){0, 0, type, 0, 1}, 5);
-  uint16_t bytes = (uint16_t)(sizeof f->udp + (size_t)(at + 5 - payload));
-  f->udp.len = htons(bytes);
-  f->ip.tot_len = htons((uint16_t)(20 + bytes));
+  memcpy(at, (uint8_t[]){0, 0, type, 0, 1, 0}, 6);
+  size_t bytes = sizeof *udp + (size_t)(at + 5 - payload);
+  udp->len = htons((uint16_t)bytes);
+  set_length(frame, bytes);
+  return bytes;
 }
 
-static void prepare(struct frame *f, const char *mac_text, const char *to, enum kind kind) {
-  unsigned char *mac = f->ethernet.h_dest;
+/* Returns the bytes behind the network header. */
+static size_t prepare(uint8_t* frame, const char* mac_text, const char* to, enum kind kind) {
+  struct ethhdr* ethernet = (struct ethhdr*)frame;
+  unsigned char* mac = ethernet->h_dest;
   sscanf(mac_text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", mac, mac + 1, mac + 2, mac + 3, mac + 4, mac + 5);
-  f->ethernet.h_source[0] = 2;
-  f->ethernet.h_proto = htons(ETH_P_IP);
-  f->ip = (struct iphdr){.version = 4, .ihl = 5, .ttl = 64, .protocol = kind == SYN ? 6 : 17};
-  f->ip.daddr = inet_addr(to);
-  if (kind == SYN) {
-    f->ip.tot_len = htons(40);
-    f->tcp = (struct tcphdr){.dest = htons(22), .doff = 5, .syn = 1, .window = htons(1024)};
+  ethernet->h_source[0] = 2;
+  ethernet->h_proto = htons(is_ipv6 ? ETH_P_IPV6 : ETH_P_IP);
+  uint8_t protocol = kind == SYN ? IPPROTO_TCP : IPPROTO_UDP;
+  if (is_ipv6) {
+    struct ip6_hdr* ip = network_header(frame);
+    ip->ip6_flow = htonl(6u << 28);
+    ip->ip6_nxt = protocol;
+    ip->ip6_hlim = 64;
+    inet_pton(AF_INET6, to, &ip->ip6_dst);
   } else {
-    /* A checksum of 0 says that there is none (RFC 768). */
-    f->udp = (struct udphdr){.dest = htons(53)};
-    ask(f, kind, 0, 0);
+    struct iphdr* ip = network_header(frame);
+    *ip = (struct iphdr){.version = 4, .ihl = 5, .ttl = 64, .protocol = protocol};
+    ip->daddr = inet_addr(to);
   }
+  if (kind == SYN) {
+    struct tcphdr* tcp = transport_header(frame);
+    *tcp = (struct tcphdr){.dest = htons(22), .doff = 5, .syn = 1, .window = htons(1024)};
+    set_length(frame, sizeof *tcp);
+    return sizeof *tcp;
+  }
+  struct udphdr* udp = transport_header(frame);
+  *udp = (struct udphdr){.dest = htons(53)};
+  return ask(frame, kind, 0, 0);
 }
 
-static void randomize(struct frame *f, uint32_t random, uint32_t sources) {
-  f->ip.saddr = htonl(first_source + random % sources);
-  f->ip.check = 0;
-  f->ip.check = checksum(&f->ip, 20, 0);
+/* The sum of the pseudo header: both addresses, the protocol and the length (RFC 9293, 3.1; RFC 8200, 8.1).
+ */
+static uint32_t pseudo_header(uint8_t* frame, uint8_t protocol, size_t bytes) {
+  uint32_t sum = htons(protocol) + htons((uint16_t)bytes);
+  if (is_ipv6) return sum_words(&((struct ip6_hdr*)network_header(frame))->ip6_src, 32, sum);
+  return sum_words(&((struct iphdr*)network_header(frame))->saddr, 8, sum);
+}
+
+/* Another source address and port; `bytes` are those behind the network header. */
+static void randomize(uint8_t* frame, enum kind kind, uint32_t random, uint32_t sources, size_t bytes) {
+  uint32_t source = random % sources;
+  if (is_ipv6) {
+    struct in6_addr from = {.s6_addr = {0x20, 1, 0x0d, 0xb8, [15] = 1}};
+    uint16_t site = htons((uint16_t)(first_site + (source >> 8))), subnet = htons(source & 255);
+    memcpy(&from.s6_addr[4], &site, 2);
+    memcpy(&from.s6_addr[6], &subnet, 2);
+    ((struct ip6_hdr*)network_header(frame))->ip6_src = from;
+  } else {
+    struct iphdr* ip = network_header(frame);
+    ip->saddr = htonl(first_source + source);
+    ip->check = 0;
+    ip->check = checksum(ip, sizeof *ip, 0);
+  }
   uint16_t port = htons((uint16_t)(1024 + (random >> 16) % 60000));
-  if (f->ip.protocol == 17) {
-    f->udp.source = port;
+  if (kind != SYN) {
+    struct udphdr* udp = transport_header(frame);
+    udp->source = port;
+    udp->check = 0;
+    /* A checksum of 0 says that there is none (RFC 768), which IPv6 does not know. */
+    if (is_ipv6) udp->check = checksum(udp, (int)bytes, pseudo_header(frame, IPPROTO_UDP, bytes));
     return;
   }
-  f->tcp.source = port;
-  f->tcp.seq = random;
-  /* Conntrack takes a packet with a wrong checksum for invalid: it would not be queued. The pseudo header
-   * is the two addresses, the protocol and the length. */
-  uint32_t pseudo = htons(6) + htons(20);
-  f->tcp.check = 0;
-  f->tcp.check = checksum(&f->tcp, 20, (uint16_t)~checksum(&f->ip.saddr, 8, pseudo));
+  struct tcphdr* tcp = transport_header(frame);
+  tcp->source = port;
+  tcp->seq = random;
+  /* Conntrack takes a packet with a wrong checksum for invalid: it would not be queued. */
+  tcp->check = 0;
+  tcp->check = checksum(tcp, (int)bytes, pseudo_header(frame, IPPROTO_TCP, bytes));
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 8) return 64;
   int fd = socket(AF_PACKET, SOCK_RAW, 0), on = 1;
   struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex(argv[1])};
-  if (fd < 0 || bind(fd, (struct sockaddr *)&to, sizeof to) < 0) return perror("AF_PACKET"), 1;
+  if (fd < 0 || bind(fd, (struct sockaddr*)&to, sizeof to) < 0) return perror("AF_PACKET"), 1;
   setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof on);
 
   enum kind kind = SYN;
@@ -153,10 +202,12 @@ int main(int argc, char **argv) {
   int is_timed = argv[6][strlen(argv[6]) - 1] == 's';
   int64_t packets = is_timed ? INT64_MAX : atol(argv[6]);
   double rate = atof(argv[7]);
+  is_ipv6 = strchr(argv[3], ':') != NULL;
+  ip_bytes = is_ipv6 ? sizeof(struct ip6_hdr) : sizeof(struct iphdr);
+  size_t before = sizeof(struct ethhdr) + ip_bytes, bytes = 0;
   for (int i = 0; i < BATCH; i++) {
-    struct frame *f = (struct frame *)frames[i];
-    prepare(f, argv[2], argv[3], kind);
-    vectors[i] = (struct iovec){f, sizeof f->ethernet + ntohs(f->ip.tot_len)};
+    bytes = prepare(frames[i], argv[2], argv[3], kind);
+    vectors[i] = (struct iovec){frames[i], before + bytes};
     messages[i].msg_hdr = (struct msghdr){.msg_iov = &vectors[i], .msg_iovlen = 1};
   }
 
@@ -171,12 +222,11 @@ int main(int argc, char **argv) {
     int count = packets - sent < BATCH ? (int)(packets - sent) : BATCH;
     for (int i = 0; i < count; i++) {
       random ^= random << 13, random ^= random >> 17, random ^= random << 5;
-      struct frame *f = (struct frame *)frames[i];
       if (kind > DNS) {
-        ask(f, kind, random, (uint32_t)sent + (uint32_t)i);
-        vectors[i].iov_len = sizeof f->ethernet + ntohs(f->ip.tot_len);
+        bytes = ask(frames[i], kind, random, (uint32_t)sent + (uint32_t)i);
+        vectors[i].iov_len = before + bytes;
       }
-      randomize(f, random, sources);
+      randomize(frames[i], kind, random, sources, bytes);
     }
     int done = sendmmsg(fd, messages, (unsigned)count, 0);
     if (done < 0 && errno != ENOBUFS) return perror("sendmmsg"), 1;

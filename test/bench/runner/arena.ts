@@ -1,12 +1,16 @@
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
+import type { Family } from '../../../src/net/prefix.ts'
 import { type Host, Lab } from '../../lib/lab.ts'
 
 const exec = promisify(execFile)
 
-/** What flood.c sends from: 256 sources to a /24. */
-export const FLOOD_NETWORK = '100.64.0.0/10'
+/** What flood.c sends from: 256 sources to a /24 or /48. */
+export const FLOOD_NETWORKS: Readonly<Record<Family, string>> = {
+  4: '100.64.0.0/10',
+  6: '2001:db8:f000::/36',
+}
 
 /** As flood.c has them. */
 export type PacketKind = 'syn' | 'dns'
@@ -15,6 +19,8 @@ export type PacketKind = 'syn' | 'dns'
 type ReverseKind = 'ptr' | 'ptr-walk' | 'ip6-walk'
 
 export interface Flood {
+  /** 4 by default. */
+  readonly family?: Family
   readonly kind?: PacketKind | ReverseKind
   readonly sources: number
   /** Until so many packets are sent, or so many seconds are over. */
@@ -47,7 +53,7 @@ export class Arena {
     this.sender = this.lab.host('sender')
     // Where br_netfilter is loaded, the lab's bridge would take each packet through iptables by itself.
     this.server.run('sysctl', '-qe', '-w', 'net.bridge.bridge-nf-call-iptables=0')
-    this.server.run('iptables', '-A', 'INPUT', '-s', FLOOD_NETWORK, '-j', 'DROP')
+    this.server.run('iptables', '-A', 'INPUT', '-s', FLOOD_NETWORKS[4], '-j', 'DROP')
   }
 
   static create(flood: string): Arena {
@@ -59,10 +65,18 @@ export class Arena {
     this.server.run('iptables', ...text.split(' '))
   }
 
-  async flood({ kind = 'syn', sources, packets, seconds, rate = 0 }: Flood): Promise<Sent> {
+  async flood({ family = 4, kind = 'syn', sources, packets, seconds, rate = 0 }: Flood): Promise<Sent> {
     const mac = this.server.run('cat', '/sys/class/net/eth0/address').trim()
     const amount = packets === undefined ? `${seconds ?? 1}s` : `${packets}`
-    const args = ['eth0', mac, this.server.ipv4, kind, `${sources}`, amount, `${rate}`]
+    const args = [
+      'eth0',
+      mac,
+      family === 4 ? this.server.ipv4 : this.server.ipv6,
+      kind,
+      `${sources}`,
+      amount,
+      `${rate}`,
+    ]
     const { stdout } = await exec('ip', ['netns', 'exec', this.sender.namespace, this.#flood, ...args])
     return sentOf(stdout)
   }
@@ -73,12 +87,16 @@ export class Arena {
 }
 
 /** Packets that the rules of `table` with `target` have met so far on `host`. */
-export function droppedBy(host: Host, table: string, target: string): number {
+export function droppedBy(host: Host, table: string, target: string, family: Family = 4): number {
   const rows = host
-    .run('iptables', '-t', table, '-vnxL')
+    .run(iptables(family), '-t', table, '-vnxL')
     .split('\n')
     .map((line) => line.trim().split(/\s+/))
   return rows.filter((row) => row[2] === target).reduce((sum, row) => sum + Number(row[0]), 0)
+}
+
+export function iptables(family: Family): string {
+  return family === 4 ? 'iptables' : 'ip6tables'
 }
 
 /** What flood.c and send-cap.mjs print. */

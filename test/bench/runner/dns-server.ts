@@ -1,6 +1,6 @@
 import { startBind } from '../../lib/bind.ts'
-import { type Arena, droppedBy, FLOOD_NETWORK } from './arena.ts'
-import { FORWARD_NAMES, REVERSE_ADDRESSES } from './dns-clients.ts'
+import { type Arena, droppedBy, FLOOD_NETWORKS, iptables } from './arena.ts'
+import { CLIENT_NETWORKS, FORWARD_NAMES, REVERSE_ADDRESSES } from './dns-clients.ts'
 
 /** How Response Rate Limiting is set up that sluice is compared with. */
 const RATE_LIMIT = 'rate-limit { responses-per-second 20; };'
@@ -17,10 +17,12 @@ const NAMED_NIBBLES = '0123456789abcdef'
 export async function serveNames(arena: Arena, limited: boolean): Promise<void> {
   const { server, sender } = arena
   // Queries shall come to BIND, and its answers to those who asked, or are said to have.
-  server.run('iptables', '-F', 'INPUT')
-  arena.rule('-A INPUT -p udp --dport 53 -j ACCEPT')
-  for (const network of [FLOOD_NETWORK, '10.90.0.0/16']) {
-    server.run('ip', 'route', 'add', network, 'via', sender.ipv4)
+  for (const family of [4, 6] as const) {
+    server.run(iptables(family), '-F', 'INPUT')
+    server.run(iptables(family), ...'-A INPUT -p udp --dport 53 -j ACCEPT'.split(' '))
+    for (const network of [FLOOD_NETWORKS[family], CLIENT_NETWORKS[family]]) {
+      server.run('ip', `-${family}`, 'route', 'add', network, 'via', family === 4 ? sender.ipv4 : sender.ipv6)
+    }
   }
   const sweep = Array.from({ length: 256 }, (_, i) => `$GENERATE 0-255 $.${i} PTR host-${i}-$.example.test.`)
   const zones = {
@@ -36,5 +38,5 @@ export async function serveNames(arena: Arena, limited: boolean): Promise<void> 
 
 /** Queries that have come to BIND so far, whether it got round to them or not. */
 export function reached(arena: Arena): number {
-  return droppedBy(arena.server, 'filter', 'ACCEPT')
+  return droppedBy(arena.server, 'filter', 'ACCEPT') + droppedBy(arena.server, 'filter', 'ACCEPT', 6)
 }

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { PROGRAM, Sluice } from '../../lib/sluice.ts'
-import { type Arena, FLOOD_NETWORK } from './arena.ts'
+import { type Arena, FLOOD_NETWORKS } from './arena.ts'
 import { peer } from './peers.ts'
 import { type BenchPolicy, policyText } from './policy.ts'
 import type { Stage } from './stage.ts'
@@ -79,7 +79,7 @@ const HASHLIMIT =
 /** Nobody in between: conntrack, which every limiter above needs, and the rule that ends the flood. */
 export function noLimiter(stage: Stage): Limiter {
   const arena = stage.arena()
-  arena.rule(`-I INPUT -s ${FLOOD_NETWORK} -p tcp -m conntrack --ctstate NEW -j DROP`)
+  arena.rule(`-I INPUT -s ${FLOOD_NETWORKS[4]} -p tcp -m conntrack --ctstate NEW -j DROP`)
   return { name: 'no limiter', arena, pid: undefined }
 }
 

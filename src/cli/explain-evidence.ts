@@ -12,7 +12,10 @@ export function evidence({ services, at }: ExplainReport): string[] {
     failures(evidence),
     trust(evidence, at),
   ])
-  return [table(titles, rows)]
+  const judging = services.flatMap(({ name, evidence: { judging } }) =>
+    judging === null ? [] : `sessions of ${name} are judged ${judging}`,
+  )
+  return [table(titles, rows), ...judging]
 }
 
 /** The last sessions. */

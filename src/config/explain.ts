@@ -112,10 +112,11 @@ function explainOutcome(model: OutcomeModel): string {
     if (kind === 'smtp') return `judged as smtp: ${mail}`
     return `judged as submission: failed from ${failedPackets} packets of at most ${failedBytesPerPacket} bytes on, ${mail}`
   }
-  const { kind, leastBytes, failedBytes, succeededBytes, graceMs } = model
+  const { kind, leastBytes, failedBytes, succeededBytes, graceMs, openingBytes } = model
+  const moved = openingBytes === undefined ? '' : '; moved by what the sshd of this host says'
   return (
     `judged as ${kind}: failed from ${grouped(leastBytes)} to ${grouped(failedBytes)} bytes from the server, ` +
-    `succeeded from ${grouped(succeededBytes)} on or after ${formatDuration(graceMs)}`
+    `succeeded from ${grouped(succeededBytes)} on or after ${formatDuration(graceMs)}${moved}`
   )
 }
 

@@ -228,6 +228,7 @@ function toOutcomeModel(
         largeFailedPackets: file.largePackets,
         succeededBytes: file.succeeded,
         graceMs: file.grace,
+        openingBytes: kind === 'ssh' && ssh.askServer ? ssh.opening : undefined,
       }
     }
   }

@@ -88,6 +88,11 @@ export interface LoginModel {
   readonly succeededBytes: number
   /** A session that lasts longer has succeeded: servers end those who have not logged in by then. */
   readonly graceMs: number
+  /**
+   * What a server with these bounds sends before anything else, its greeting and its KEXINIT: they move with
+   * what that of this host sends. `undefined`: they stand as they are.
+   */
+  readonly openingBytes: number | undefined
 }
 
 /** Of mail servers. Bytes are those of TCP payload that the client sent. */

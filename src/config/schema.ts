@@ -68,17 +68,15 @@ const packets = integer(0, 10_000)
 
 /** The numbers by default: see docs/outcomes.md. */
 function loginModel(least: number, failed: number, largeFailed: number, succeeded: number) {
-  return orEmpty(
-    section({
-      least: value(bytes, least),
-      failed: value(bytes, failed),
-      largeFrom: value(bytes, 2800),
-      largeFailed: value(bytes, largeFailed),
-      largePackets: value(packets, 20),
-      succeeded: value(bytes, succeeded),
-      grace: value(duration(SECOND, 7 * DAY), '150s'),
-    }).superRefine(outcomesAreApart, evenIfWrong()),
-  )
+  return {
+    least: value(bytes, least),
+    failed: value(bytes, failed),
+    largeFrom: value(bytes, 2800),
+    largeFailed: value(bytes, largeFailed),
+    largePackets: value(packets, 20),
+    succeeded: value(bytes, succeeded),
+    grace: value(duration(SECOND, 7 * DAY), '150s'),
+  }
 }
 
 /** A policy file, checked and with its defaults, by the names of the file. Durations are in ms. */
@@ -127,8 +125,16 @@ export const policyFile = section({
   ),
   outcomes: orEmpty(
     section({
-      ssh: loginModel(1360, 2040, 2910, 6000),
-      dropbear: loginModel(1050, 1250, 2200, 2800),
+      ssh: orEmpty(
+        section({
+          ...loginModel(1360, 2040, 2910, 6000),
+          askServer: value(boolean, true),
+          opening: value(bytes, 1129),
+        }).superRefine(outcomesAreApart, evenIfWrong()),
+      ),
+      dropbear: orEmpty(
+        section(loginModel(1050, 1250, 2200, 2800)).superRefine(outcomesAreApart, evenIfWrong()),
+      ),
       submission: orEmpty(
         section({
           succeeded: value(bytes, 4000),

@@ -20,6 +20,7 @@ import { Serial } from './serial.ts'
 import { SessionCounts } from './session-counts.ts'
 import type { SessionWatch } from './session-watch.ts'
 import { Slip } from './slip.ts'
+import { SshServers } from './ssh-servers.ts'
 import type { DaemonState } from './state.ts'
 import { Store } from './store.ts'
 import { Suspects } from './suspects.ts'
@@ -71,6 +72,7 @@ export function createState({ sweeper, ...given }: NewState): DaemonState {
     suspects: new Suspects(now),
     sessionCounts: new SessionCounts(),
     evidence: new Evidence({ trust, log, now }),
+    servers: new SshServers({ policy: () => state.policy, log, now }),
     induced: new InducedLookups({
       connections: given.threads,
       slotOf: (service) => given.slots.slotOf(service),

@@ -51,6 +51,9 @@ const PROMOTIONS_PAUSE_MS = 20
 /** Shorter: until they are held, sources fill the queue. */
 const HOLDS_PAUSE_MS = 2
 
+/** How soon an sshd that was started again is asked; until then its sessions are judged as before. */
+const SERVERS_PAUSE_MS = 5000
+
 /** The path acts at once; this is for the log. */
 const FLOODS_PAUSE_MS = 1000
 
@@ -162,6 +165,12 @@ async function start(options: Start): Promise<DaemonState> {
     () => FLOODS_PAUSE_MS,
   )
   undo.push('end the watch for floods', () => watcher.stop())
+  void created.servers.refresh()
+  const asker = new Repeater(
+    () => created.servers.refresh(),
+    () => SERVERS_PAUSE_MS,
+  )
+  undo.push('ask no more servers', () => asker.stop())
   state = created
   sessions.start()
   introduce(created)

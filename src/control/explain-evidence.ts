@@ -3,10 +3,11 @@ import { formatPrefix, type Prefix } from '../net/prefix.ts'
 import type { ServiceEvidence, SessionExplanation } from './explain-report.ts'
 import { handshakesNeeded } from './proofs.ts'
 import { clockTime } from './rows.ts'
+import type { Judging } from './ssh-servers.ts'
 import type { DaemonState } from './state.ts'
 import { endOf } from './trust.ts'
 
-type EvidenceState = Pick<DaemonState, 'policy' | 'proofs' | 'evidence' | 'now'>
+type EvidenceState = Pick<DaemonState, 'policy' | 'proofs' | 'evidence' | 'servers' | 'now'>
 
 /** What `source` has shown to one service. */
 export function explainEvidence(state: EvidenceState, source: Prefix, service: Service): ServiceEvidence {
@@ -18,7 +19,13 @@ export function explainEvidence(state: EvidenceState, source: Prefix, service: S
     },
     failures: failures(state, source, service),
     trust: trust(state, source, service),
+    judging: service.outcome === undefined ? null : inWords(state.servers.judgingOf(service)),
   }
+}
+
+function inWords({ model, why }: Judging): string {
+  if (model === undefined || !('leastBytes' in model) || model.failedBytes < model.leastBytes) return why
+  return `${why}: failed from ${model.leastBytes} to ${model.failedBytes} bytes of the server's`
 }
 
 function failures({ evidence }: EvidenceState, source: Prefix, service: Service) {

@@ -86,6 +86,8 @@ export interface ServiceEvidence {
     /** When it is a stranger again, or has become one. */
     readonly until: string
   } | null
+  /** How its sessions are judged, in words; `null`: they are not. */
+  readonly judging: string | null
 }
 
 export interface SessionExplanation {

@@ -25,7 +25,17 @@ import { type DaemonState, modeOf } from './state.ts'
 export interface ExplainState
   extends Pick<
     DaemonState,
-    'policy' | 'allow' | 'panic' | 'enforced' | 'watched' | 'holds' | 'slots' | 'proofs' | 'evidence' | 'now'
+    | 'policy'
+    | 'allow'
+    | 'panic'
+    | 'enforced'
+    | 'watched'
+    | 'holds'
+    | 'slots'
+    | 'proofs'
+    | 'evidence'
+    | 'servers'
+    | 'now'
   > {
   readonly threads: Pick<PathThreads, 'bucketsOf' | 'walksOf'>
 }

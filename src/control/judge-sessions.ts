@@ -1,8 +1,9 @@
-import type { Policy } from '../config/policy.ts'
+import type { OutcomeModel, Policy } from '../config/policy.ts'
 import type { Offence } from './bans.ts'
 import type { Evidence } from './evidence.ts'
 import { estimateTries, judgeSession, type Outcome } from './outcome.ts'
 import type { Session } from './session.ts'
+import type { SshServers } from './ssh-servers.ts'
 import { type BanState, modeOf } from './state.ts'
 
 /** What `estimateTries` may be wrong by. */
@@ -13,18 +14,24 @@ export interface JudgingState extends Pick<BanState, 'policy' | 'allow' | 'enfor
   readonly evidence: Evidence
 }
 
+/** And what it takes to judge sessions of this host. */
+export interface SessionState extends JudgingState {
+  readonly servers: Pick<SshServers, 'judgingOf'>
+}
+
 /** Takes in sessions that are over, or have succeeded and go on. @returns whether one has failed */
-export function judgeSessions(state: JudgingState, sessions: readonly Session[]): boolean {
+export function judgeSessions(state: SessionState, sessions: readonly Session[]): boolean {
   const { evidence, policy, allow } = state
   let hasFailed = false
   for (const session of sessions) {
     // Who is never limited needs no trust, and never offends.
     if (allow.covering(session.address) !== undefined) continue
-    const outcome = outcomeOf(session, policy)
+    const model = modelFor(state, session)
+    if (model === undefined) continue
+    const outcome = judgeSession(session, model)
     hasFailed ||= outcome === 'failed'
     // One by one: with the first offence its source is banned, and what is left of it counts no more.
-    if (outcome !== undefined)
-      punish(state, evidence.take(session, outcome, triesIn(session, policy), policy))
+    punish(state, evidence.take(session, outcome, triesIn(session, model), policy))
   }
   return hasFailed
 }
@@ -37,20 +44,26 @@ export function punishAll(state: JudgingState, offences: readonly Offence[]): vo
 }
 
 /** `undefined`: sessions of that service are not judged. */
-export function outcomeOf(session: Session, policy: Policy): Outcome | undefined {
-  const model = modelFor(session, policy)
+export function outcomeOf(
+  session: Session,
+  state: { readonly policy: Policy } & Pick<SessionState, 'servers'>,
+): Outcome | undefined {
+  const model = modelFor(state, session)
   return model && judgeSession(session, model)
 }
 
 /** No more than there were: who mistypes three times in one session must not be taken for somebody with five. */
-function triesIn(session: Session, policy: Policy): number {
-  const model = modelFor(session, policy)
-  const tries = (model && estimateTries(session, model)) ?? 1
+function triesIn(session: Session, model: OutcomeModel): number {
+  const tries = estimateTries(session, model) ?? 1
   return Math.max(1, tries - ESTIMATE_ERROR)
 }
 
-function modelFor({ service }: Session, { services }: Policy) {
-  return services.find(({ name }) => name === service)?.outcome
+function modelFor(
+  { policy, servers }: { readonly policy: Policy } & Pick<SessionState, 'servers'>,
+  { service }: Session,
+): OutcomeModel | undefined {
+  const found = policy.services.find(({ name }) => name === service)
+  return found && servers.judgingOf(found).model
 }
 
 function punish({ policy, enforced, watched }: JudgingState, offences: readonly Offence[]): void {

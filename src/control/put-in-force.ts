@@ -35,6 +35,7 @@ export async function putInForce(state: DaemonState, policy: Policy): Promise<nu
     bans.policy = policy.ban
     bans.ledger.keepScopes([ALL_PORTS, ...policy.services.map(({ name }) => name)])
   }
+  void state.servers.refresh()
   state.log.level = policy.log.level
   await refreshHostEntries(state)
   return allowLifted.length + liftShadowed(state)

@@ -11,6 +11,9 @@ const SUCCEEDS_AGAIN_MS = 600_000
 /** A flow that is not in the kernel's list may have slipped through: the list is read in parts. */
 const MISSES_MAX = 2
 
+/** Six passwords that are refused at once take 150 ms, and with a delay of PAM's for each a few seconds. */
+const YOUNG_MS = 3000
+
 interface Tracked {
   readonly address: Prefix
   /** `undefined`: not ours to report. */
@@ -69,6 +72,7 @@ export class SessionTracker {
   #looks = 0
   #lookedAt = 0
   #open = 0
+  #hasYoung = false
 
   constructor(options: SessionTrackerOptions) {
     this.#options = options
@@ -77,6 +81,11 @@ export class SessionTracker {
   /** Sessions open at the last look. */
   get open(): number {
     return this.#open
+  }
+
+  /** Whether one of them had just begun: most that fail are over within seconds. */
+  get hasYoung(): boolean {
+    return this.#hasYoung
   }
 
   /** Flows kept in mind. */
@@ -90,9 +99,14 @@ export class SessionTracker {
     this.#looks++
     for (let i = 0; i < flows.length; i++) this.#see(flows, i, news)
     this.#open = 0
+    const youngFromMs = this.#options.now() - YOUNG_MS
+    this.#hasYoung = false
     for (const [key, flow] of this.#flows) {
       if (flow.look !== this.#looks) this.#miss(key, flow, news)
-      else if (!flow.isOver) this.#open++
+      else if (!flow.isOver) {
+        this.#open++
+        this.#hasYoung ||= flow.startMs > youngFromMs
+      }
     }
     this.#lookedAt = this.#options.unixNow()
     return news

@@ -122,6 +122,8 @@ export class SessionWatch {
     this.looks++
     this.lookMs += this.#lastMs
     this.#schedule(Math.max(this.#isIdle() ? IDLE_PAUSE_MS : PAUSE_MS, this.#lastMs * SHARE))
+    // Whoever guesses comes back a second after his passwords were refused.
+    if (this.tracker.hasYoung) this.hurry()
     if (news === undefined) return
     if (news.assured.length + news.closed.length + news.succeeded.length > 0) onNews(news)
   }

@@ -39,10 +39,10 @@ export function withSlip(policy: Policy, slip: Slip): Policy {
 export function slipObstacle(policy: Policy, replyFailure: string | undefined): string {
   if (policy.dns.slip === 0) return ''
   if (replyFailure !== undefined) return `raw sockets: ${replyFailure} (is CAP_NET_RAW missing?)`
-  const listening = tcpListeners()
+  const listening = tcpListeners().filter(({ isLoopback }) => !isLoopback)
   const deaf = policy.services
     .filter(({ dns }) => dns)
     .flatMap(({ ports }) => ports.filter(({ protocol }) => protocol === 'tcp'))
-    .filter(({ first, last }) => ![...listening].some((port) => first <= port && port <= last))
+    .filter(({ first, last }) => !listening.some(({ port }) => first <= port && port <= last))
   return deaf.length === 0 ? '' : `nobody listens on ${deaf.map(({ first }) => `${first}/tcp`).join(', ')}`
 }

@@ -16,6 +16,7 @@ import type { Serial } from './serial.ts'
 import type { SessionCounts } from './session-counts.ts'
 import type { SessionWatch } from './session-watch.ts'
 import type { Slip } from './slip.ts'
+import type { SshServers } from './ssh-servers.ts'
 import type { Store } from './store.ts'
 import type { Suspects } from './suspects.ts'
 
@@ -42,6 +43,8 @@ export interface DaemonState {
   readonly sessions: SessionWatch
   readonly sessionCounts: SessionCounts
   readonly evidence: Evidence
+  /** How the sessions of each service are judged. */
+  readonly servers: SshServers
   /** Reverse lookups that clients cause. */
   readonly induced: InducedLookups
   readonly alarms: Alarms

@@ -42,7 +42,10 @@ export function watchSessions({ policy, log, now, state }: WatchSessionsOptions)
     ports: tcpPorts(policy),
     serviceAt: (port) => serviceAt(state()?.policy ?? policy, port),
     isOwn,
-    hasSucceeded: (session) => outcomeOf(session, state()?.policy ?? policy) === 'succeeded',
+    hasSucceeded: (session) => {
+      const known = state()
+      return known !== undefined && outcomeOf(session, known) === 'succeeded'
+    },
     now,
     unixNow: Date.now,
     log,
@@ -76,6 +79,8 @@ function takeNews(state: DaemonState, { assured, closed, succeeded }: SessionNew
   for (const session of closed) state.log.debug('session', inWords(session))
   // While panic is on nobody is banned, whatever he has done before.
   if (state.panic.mark !== undefined) return
+  // A server that was started just now may have been heard by nobody yet.
+  if (assured.length > 0 && state.servers.isWaiting) void state.servers.refresh()
   proveResolvers(state, assured)
   judgeProven(
     state,

@@ -4,7 +4,7 @@ import type { Ban } from '../control/ban.ts'
 import { Bans } from '../control/bans.ts'
 import { ALL_PORTS } from '../control/escalation.ts'
 import { Evidence } from '../control/evidence.ts'
-import { judgeSessions } from '../control/judge-sessions.ts'
+import { judgeSessions, type SessionState } from '../control/judge-sessions.ts'
 import { MemoryBanSets } from '../control/memory-ban-sets.ts'
 import { estimateTries, judgeSession, type Outcome as SessionOutcome } from '../control/outcome.ts'
 import { judgePromotions, judgeProven, type PromotionState } from '../control/promotions.ts'
@@ -93,6 +93,7 @@ export class Engine {
   readonly #handshakes = new Handshakes()
   readonly #known: KnownGood
   readonly #promotionState: PromotionState
+  readonly #sessionState: SessionState
   #judgement: Judgement | undefined
   /** The session that is being judged. */
   #ending: BanCause | undefined
@@ -108,6 +109,9 @@ export class Engine {
     for (const prefix of [...LOOPBACK, ...policy.allow]) this.#allowed.set(prefix, true)
     this.#banSets = this.#createSets()
     this.#promotionState = this.#createPromotionState(new SourceRing(shared.promotions))
+    // There is no server to ask: the numbers of the policy hold.
+    const servers = { judgingOf: ({ outcome }: Service) => ({ model: outcome, why: '' }) }
+    this.#sessionState = { ...this.#promotionState, servers }
   }
 
   /** Whether a SYN or datagram like this one goes to a service. */
@@ -166,7 +170,7 @@ export class Engine {
     this.#nowMs = Math.max(this.#nowMs, nowMs)
     const seen = this.#sessionOf(flow)
     if (seen === undefined || judgeSession(seen.session, seen.model) !== 'succeeded') return false
-    judgeSessions(this.#promotionState, [seen.session])
+    judgeSessions(this.#sessionState, [seen.session])
     return true
   }
 
@@ -180,7 +184,7 @@ export class Engine {
     const tries = outcome === 'failed' ? (estimateTries(session, model) ?? 0) : 0
     for (const observer of this.#observers) observer.ended?.({ session, outcome, tries, end })
     this.#ending = { service, slot, at: end }
-    judgeSessions(this.#promotionState, [session])
+    judgeSessions(this.#sessionState, [session])
     this.#ending = undefined
   }
 

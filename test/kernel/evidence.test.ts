@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { eventually } from '../lib/eventually.ts'
 import { guessPassword } from '../lib/guess-password.ts'
+import { Hydra } from '../lib/hydra.ts'
 import { ATTACKER, HONEST, Scene, SERVER } from '../lib/scene.ts'
 import { Sluice } from '../lib/sluice.ts'
 import { Sshd } from '../lib/sshd.ts'
@@ -24,6 +25,12 @@ const TIGHT = POLICY.replace('source: {burst: 1000, rate: 100/s}', 'source: {bur
   'total: {burst: 1000, rate: 100/s}',
   `total: {burst: ${TOTAL}, rate: 30/h}`,
 )
+/** As guides for hardening advise. */
+const HARDENED = [
+  'KexAlgorithms curve25519-sha256,curve25519-sha256@libssh.org',
+  'Ciphers chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes256-ctr',
+  'MACs hmac-sha2-256-etm@openssh.com,hmac-sha2-256',
+]
 const SLOW = 120_000
 
 let scene: Scene
@@ -162,6 +169,43 @@ test(
   },
   SLOW,
 )
+
+// Servers say more or less before a login than the one that the numbers of the policy were measured with.
+describe('the sshd of the host is heard, and its sessions are judged by what it says', () => {
+  test.each<[string, readonly string[], readonly string[], number, string]>([
+    ['with few algorithms', ['ed25519'], HARDENED, 1, 'begins with'],
+    // hydra asks which logins there are, and then puts six passwords into one session: more than the policy's bound.
+    ['with three host keys', ['rsa', 'ecdsa', 'ed25519'], [], 2, 'ecdsa-sha2-nistp256'],
+  ])(
+    '%s',
+    async (_, hostKeys, config, failures, said) => {
+      const own = new Scene()
+      try {
+        const server = await Sshd.start(own.server, { hostKeys, config })
+        const daemon = await Sluice.start(own.server, POLICY)
+        const counts = async (outcome: string) =>
+          daemon.metric(`sluice_session_outcomes_total{service="ssh",outcome="${outcome}"}`)
+        for (let i = 0; i < 5; i++) {
+          expect(await server.login(own.client, HONEST[4], SERVER[4], 'true; echo')).toBeDefined()
+        }
+        await eventually('five sessions are judged', async () => (await counts('unclear')) >= 5)
+        expect(await counts('failed')).toBe(0)
+        const hydra = new Hydra(own.client, `ssh://${SERVER[4]}`, 1)
+        await eventually('sessions have failed', async () => (await counts('failed')) >= failures)
+        await hydra.close()
+        const { stdout } = await daemon.cli('explain', HONEST[4])
+        expect(stdout).toMatch(
+          /sessions of ssh are judged for OpenSSH_\S+ as it is here: it begins with \d+ bytes/,
+        )
+        expect(stdout).toContain(said)
+        expect(server.log()).toContain('sluice reads which host keys this server has')
+      } finally {
+        own.close()
+      }
+    },
+    SLOW,
+  )
+})
 
 function addAddresses(addresses: readonly string[]): void {
   const script = addresses.map((address) => `addr add ${address}/32 dev eth0`).join('\n')

@@ -37,7 +37,7 @@ beforeAll(async () => {
   scene = new Scene()
   scene.server.run('ip', 'addr', 'add', `${RESOLVER}/32`, 'dev', 'lo')
   await startBind(scene.server, { zones: ZONES, listenOn: [RESOLVER] })
-  await Sshd.start(scene.server, RESOLVER)
+  await Sshd.start(scene.server, { resolver: RESOLVER })
   await Postfix.start(scene.server, ['smtpd_peername_lookup = yes'], RESOLVER)
   sluice = await Sluice.start(scene.server, POLICY)
 })

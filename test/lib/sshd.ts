@@ -6,6 +6,15 @@ import type { Scratch } from './scratch.ts'
 
 const USER = 'alice'
 
+interface SshdOptions {
+  /** It asks that for the names of clients. */
+  readonly resolver?: string
+  /** Types of its host keys, as ssh-keygen has them. By default one, which is made in no time. */
+  readonly hostKeys?: readonly string[]
+  /** More lines of sshd_config. */
+  readonly config?: readonly string[]
+}
+
 /**
  * OpenSSH's own server in the namespace of a host. It has keys, users and a /run of its own: the machine's
  * accounts cannot be logged in to, and nothing of the machine is written to.
@@ -14,17 +23,21 @@ export class Sshd {
   readonly process: ChildProcess
   readonly #scratch: Scratch
 
-  private constructor(host: Host, resolver?: string) {
+  private constructor(host: Host, { resolver, hostKeys = ['ed25519'], config = [] }: SshdOptions) {
     this.#scratch = host.scratch()
     const file = (name: string) => this.#scratch.path(name)
-    for (const key of ['host', 'client']) {
-      execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', file(key)])
+    const makeKey = (type: string, name: string) => {
+      execFileSync('ssh-keygen', ['-q', '-t', type, '-N', '', '-f', file(name)])
+      return file(name)
     }
+    makeKey('ed25519', 'client')
+    const keys = hostKeys.map((type) => `HostKey ${makeKey(type, `host-${type}`)}`)
     const system = readFileSync('/etc/passwd', 'utf8').split('\n')
     const kept = system.filter((line) => /^(root|sshd|nobody):/.test(line))
     writeFileSync(file('passwd'), [...kept, `${USER}:x:65432:65432::/:/bin/sh`, ''].join('\n'))
     writeFileSync(file('shadow'), `${USER}:*:19000:0:99999:7:::\n`)
-    writeFileSync(file('config'), config(file('host'), file('client.pub'), resolver !== undefined))
+    const lines = [...keys, ...config, configOf(file('client.pub'), resolver !== undefined)]
+    writeFileSync(file('config'), lines.join('\n'))
     if (resolver !== undefined) writeFileSync(file('resolv.conf'), `nameserver ${resolver}\n`)
     const log = openSync(file('log'), 'w')
     // `ip netns exec` has given this shell mounts of its own.
@@ -37,9 +50,9 @@ export class Sshd {
     closeSync(log)
   }
 
-  /** Resolves when it listens on port 22. With a `resolver` it asks that for the names of clients. */
-  static async start(host: Host, resolver?: string): Promise<Sshd> {
-    const sshd = new Sshd(host, resolver)
+  /** Resolves when it listens on port 22. */
+  static async start(host: Host, options: SshdOptions = {}): Promise<Sshd> {
+    const sshd = new Sshd(host, options)
     try {
       await eventually('sshd listens', () => {
         if (sshd.process.exitCode !== null) throw new Error(`sshd has ended: ${sshd.log()}`)
@@ -100,9 +113,8 @@ export class Sshd {
   }
 }
 
-function config(hostKey: string, authorizedKey: string, useDns: boolean): string {
+function configOf(authorizedKey: string, useDns: boolean): string {
   return `
-    HostKey ${hostKey}
     AuthorizedKeysFile ${authorizedKey}
     StrictModes no
     UsePAM no

@@ -4,16 +4,17 @@
 //
 // Prints the numbers that belong into rules/sluice.yaml and src/config/schema.ts, and the tables of docs/outcomes.md.
 import { parsePolicy } from '../../src/config/load.ts'
-import type { OutcomeKind } from '../../src/config/policy.ts'
+import type { LoginModel, OutcomeKind } from '../../src/config/policy.ts'
 import { type Confusion, confusionOf, isFitted, kindOf, modelsOf, wilson } from './judging.ts'
-import { readRows, type SessionRow } from './session-rows.ts'
+import { readOpenings, readRows, type SessionRow } from './session-rows.ts'
 
 /** IP and TCP with timestamps. */
 const HEADERS = { 4: 52, 6: 72 } as const
 const KINDS: readonly OutcomeKind[] = ['ssh', 'dropbear', 'submission', 'smtp']
 
 const rows = [...readRows('rules/outcomes/ssh.tsv'), ...readRows('rules/outcomes/smtp.tsv')]
-const models = modelsOf(KINDS.map(policyOf))
+const openings = readOpenings('rules/outcomes/ssh-servers.tsv')
+const models = modelsOf(KINDS.map(policyOf), openings)
 
 for (const kind of KINDS) {
   const ofKind = rows.filter((row) => kindOf(row) === kind)
@@ -56,17 +57,22 @@ function share(count: number, all: number): string {
   return `${count} (${percent(low)}-${percent(high)} %)`
 }
 
-/** Below the least that any success had, by 2 %; above the most that any failure had, by half. */
+/**
+ * Below the least that any success had, by 2 %; above the most that any failure had, by half: each less what its
+ * server has more than the one that the numbers are for.
+ */
 function fitLogin(fitted: readonly SessionRow[]): string {
   const failures = fitted.filter(({ truth }) => truth === 'failed')
   const successes = fitted.filter(({ truth }) => truth === 'succeeded')
+  const tried = (row: SessionRow) => fromServer(row) - moves(row).leastBytes
+  const succeeded = (row: SessionRow) => fromServer(row) - moves(row).failedBytes
   const hasLargeKeys = (row: SessionRow) => fromClient(row) >= 2800 && row.packetsToServer <= 20
   const tens = (bytes: number) => Math.floor(bytes / 10) * 10
   const numbers = {
-    least: tens(0.95 * Math.min(...failures.map(fromServer))),
-    failed: tens(0.98 * Math.min(...successes.map(fromServer))),
-    largeFailed: tens(0.98 * Math.min(...successes.filter(hasLargeKeys).map(fromServer))),
-    succeeded: Math.ceil((1.5 * Math.max(...failures.map(fromServer))) / 100) * 100,
+    least: tens(0.95 * Math.min(...failures.map(tried))),
+    failed: tens(0.98 * Math.min(...successes.map(succeeded))),
+    largeFailed: tens(0.98 * Math.min(...successes.filter(hasLargeKeys).map(tried))),
+    succeeded: Math.ceil((1.5 * Math.max(...failures.map(tried))) / 100) * 100,
   }
   return `${JSON.stringify(numbers)}\n${fitTries(failures)}\n`
 }
@@ -90,6 +96,15 @@ function fitMail(fitted: readonly SessionRow[]): string {
   const succeeded =
     failures.length === 0 ? 'as submission' : Math.ceil((1.5 * Math.max(...failures)) / 100) * 100
   return `${JSON.stringify({ succeeded, perPacket: Math.floor(0.8 * perPacket) })}\n`
+}
+
+/** By how much the bounds of its server are moved. */
+function moves(row: SessionRow) {
+  const [base, model] = [policyOf(kindOf(row)).services[0]!.outcome as LoginModel, models(row) as LoginModel]
+  return {
+    leastBytes: model.leastBytes - base.leastBytes,
+    failedBytes: model.failedBytes - base.failedBytes,
+  }
 }
 
 function fromServer({ bytesToClient, packetsToClient, family }: SessionRow): number {

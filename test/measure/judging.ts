@@ -1,6 +1,8 @@
 import type { OutcomeModel, Policy } from '../../src/config/policy.ts'
+import { moveBounds } from '../../src/control/moved-bounds.ts'
 import { judgeSession, type Outcome } from '../../src/control/outcome.ts'
 import type { Session } from '../../src/control/session.ts'
+import type { SshOpening } from '../../src/control/ssh-opening.ts'
 import { parsePrefix } from '../../src/net/prefix.ts'
 import { seeded } from '../record/random.ts'
 import type { SessionRow, Truth } from './session-rows.ts'
@@ -30,12 +32,19 @@ export function kindOf({ kind, server, name }: SessionRow): OutcomeModel['kind']
   return name.includes('(25 ') ? 'smtp' : 'submission'
 }
 
-/** The models of `policies`, which have one service each, by kind. */
-export function modelsOf(policies: readonly Policy[]): (row: SessionRow) => OutcomeModel {
+/** The models of `policies`, which have one service each, by kind, as they are for servers that begin so. */
+export function modelsOf(
+  policies: readonly Policy[],
+  openings: ReadonlyMap<string, SshOpening>,
+): (row: SessionRow) => OutcomeModel {
   const models = new Map(
     policies.map(({ services: [service] }) => [service!.outcome!.kind, service!.outcome!]),
   )
-  return (row) => models.get(kindOf(row))!
+  return (row) => {
+    const model = models.get(kindOf(row))!
+    const opening = openings.get(row.server)
+    return (model.kind === 'ssh' && opening && moveBounds(model, opening)) || model
+  }
 }
 
 function sessionOf(row: SessionRow): Session {

@@ -6,11 +6,12 @@
 // As root, in network namespaces.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import type { SshOpening } from '../../src/control/ssh-opening.ts'
 import { seeded } from '../record/random.ts'
 import { measureMail } from './measure-mail.ts'
 import { measureSsh } from './measure-ssh.ts'
 import { MAIL_SERVERS, SSH_SERVERS } from './servers.ts'
-import { formatRows, type SessionRow } from './session-rows.ts'
+import { formatOpenings, formatRows, type SessionRow } from './session-rows.ts'
 
 const { values } = parseArgs({
   options: {
@@ -31,6 +32,7 @@ const measurements = {
   smtp: { servers: MAIL_SERVERS, measure: measureMail },
 } as const
 
+const openings = new Map<string, SshOpening>()
 mkdirSync(values.out, { recursive: true })
 for (const kind of ['ssh', 'smtp'] as const) {
   if (values.kind !== undefined && values.kind !== kind) continue
@@ -41,19 +43,15 @@ for (const kind of ['ssh', 'smtp'] as const) {
       const random = seeded(Number(values.seed) * 1000 + round * 50 + i)
       const roundTripMs = ROUND_TRIPS_MS[(round * 3 + i) % ROUND_TRIPS_MS.length]!
       const family = (round + i) % 2 === 0 ? 4 : 6
-      const found = await measurements[kind].measure({
-        name,
-        family,
-        random,
-        roundTripMs,
-        only: values.case,
-        firstRun: rows.length === 0 ? 0 : rows.at(-1)!.run + 1,
-      })
+      const firstRun = rows.length === 0 ? 0 : rows.at(-1)!.run + 1
+      const how = { name, family, random, roundTripMs, only: values.case, firstRun } as const
+      const found = await measurements[kind].measure(how, openings)
       rows.push(...found)
       console.log(
         `${kind}, round ${round + 1}, ${name}, IPv${family}, ${roundTripMs} ms: ${found.length} sessions`,
       )
       writeFileSync(`${values.out}/${kind}.tsv`, formatRows(rows))
+      if (kind === 'ssh') writeFileSync(`${values.out}/ssh-servers.tsv`, formatOpenings(openings))
     }
   }
 }

@@ -1,3 +1,4 @@
+import type { SshOpening } from '../../src/control/ssh-opening.ts'
 import { formatPrefix } from '../../src/net/prefix.ts'
 import type { Flow } from '../../src/replay/flows/flow-tracker.ts'
 import { SSH_SERVERS } from './servers.ts'
@@ -6,11 +7,17 @@ import { type Measurement, SessionRunner } from './session-runner.ts'
 import { SSH_CASES } from './ssh-cases.ts'
 import { SshServer } from './ssh-server.ts'
 
-/** Every case once against one server. */
-export async function measureSsh(measurement: Measurement): Promise<SessionRow[]> {
+const ASK = new URL('programs/ask-ssh-server.mjs', import.meta.url).pathname
+
+/** Every case once against one server. How it begins is added to `openings`. */
+export async function measureSsh(
+  measurement: Measurement,
+  openings: Map<string, SshOpening>,
+): Promise<SessionRow[]> {
   const runner = new SessionRunner(measurement)
   try {
     const server = await SshServer.start(runner.server, SSH_SERVERS[measurement.name]!)
+    openings.set(measurement.name, JSON.parse(runner.server.run(process.execPath, ASK)))
     const runs = await runner.run(SSH_CASES, [22], (each, context) =>
       each.command({ ...context, right: server.password, file: (name) => server.scratch.path(name) }),
     )

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import type { SshOpening } from '../../src/control/ssh-opening.ts'
 import type { Flow } from '../../src/replay/flows/flow-tracker.ts'
 
 /** What really happened: `none`: nobody tried to log in. */
@@ -76,4 +77,21 @@ export function rowOf(
     packetsToClient: toClient.packets,
     bytesToClient: toClient.bytes,
   }
+}
+
+/** How each SSH server begins, by its name: the lines of `formatOpenings`. */
+export function readOpenings(path: string): Map<string, SshOpening> {
+  const [, ...lines] = readFileSync(path, 'utf8').trimEnd().split('\n')
+  const entries = lines.map((line) => {
+    const [server = '', software = '', bytes, algorithms = ''] = line.split('\t')
+    return [server, { software, bytes: Number(bytes), hostKeyAlgorithms: algorithms.split(',') }] as const
+  })
+  return new Map(entries)
+}
+
+export function formatOpenings(openings: ReadonlyMap<string, SshOpening>): string {
+  const lines = [...openings].map(([server, { software, bytes, hostKeyAlgorithms }]) =>
+    [server, software, bytes, hostKeyAlgorithms.join(',')].join('\t'),
+  )
+  return `${['server\tsoftware\topeningBytes\thostKeyAlgorithms', ...lines].join('\n')}\n`
 }

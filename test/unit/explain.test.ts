@@ -9,6 +9,7 @@ import { MemoryBanSets } from '../../src/control/memory-ban-sets.ts'
 import type { Outcome } from '../../src/control/outcome.ts'
 import { pathClockMs } from '../../src/control/path-clock.ts'
 import { Proofs } from '../../src/control/proofs.ts'
+import { SshServers } from '../../src/control/ssh-servers.ts'
 import type { PanicState } from '../../src/control/state.ts'
 import { Trust } from '../../src/control/trust.ts'
 import { EXIT } from '../../src/failure.ts'
@@ -70,6 +71,7 @@ function setUp() {
       log,
       now,
     }),
+    servers: new SshServers({ policy: () => running, log, now, listeners: () => [] }),
     panic: { mark: undefined, isOnDisk: false, saidMs: 0 } as PanicState,
     slots: path.slots,
     threads: path.threads,

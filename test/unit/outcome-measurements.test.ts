@@ -2,12 +2,16 @@ import { describe, expect, test } from 'vitest'
 import { parsePolicy } from '../../src/config/load.ts'
 import type { OutcomeKind } from '../../src/config/policy.ts'
 import { type Confusion, confusionOf, isFitted, kindOf, modelsOf, wilson } from '../measure/judging.ts'
-import { readRows } from '../measure/session-rows.ts'
+import { readOpenings, readRows } from '../measure/session-rows.ts'
 
 const KINDS: readonly OutcomeKind[] = ['ssh', 'dropbear', 'submission', 'smtp']
 const rows = ['ssh', 'smtp'].flatMap((kind) => readRows(`rules/outcomes/${kind}.tsv`))
 const judging = rows.filter(({ run }) => !isFitted(run))
-const modelOf = modelsOf(KINDS.map((kind) => policyOf(kind)))
+const openings = readOpenings('rules/outcomes/ssh-servers.tsv')
+const modelOf = modelsOf(
+  KINDS.map((kind) => policyOf(kind)),
+  openings,
+)
 
 function policyOf(kind: OutcomeKind, models = '') {
   const service = `{ports: [22], limits: {source: {burst: 1, rate: 1/s}}, outcome: ${kind}}`
@@ -32,8 +36,8 @@ describe('of the measured sessions that the models were not fitted on', () => {
   })
 
   test.each<[OutcomeKind, RegExp, number, number]>([
-    ['ssh', /./, 0.35, 0.15],
-    ['ssh', /^(hydra|medusa|ncrack|paramiko: wrong|sshpass)/, 0.45, 0],
+    ['ssh', /./, 0.5, 0.15],
+    ['ssh', /^(hydra|medusa|ncrack|paramiko: wrong|sshpass)/, 0.6, 0],
     ['dropbear', /./, 0.4, 0.2],
   ])('%s %s: enough failures and successes are told', (kind, only, leastFailed, leastSucceeded) => {
     const { failed, succeeded } = confusion(kind, only)
@@ -41,11 +45,35 @@ describe('of the measured sessions that the models were not fitted on', () => {
     expect(succeeded.succeeded / total(succeeded)).toBeGreaterThanOrEqual(leastSucceeded)
   })
 
-  test('a bound a quarter higher would call successes failed', () => {
-    const bold = policyOf('ssh', 'outcomes: {ssh: {failed: 2550}}\n').services[0]!.outcome!
+  const SERVERS = [...openings.keys()].filter((server) => !server.startsWith('dropbear'))
+  test.each(SERVERS)('%s: no success is called failed, fitted or not', (server) => {
     const { succeeded } = confusionOf(
-      judging.filter((row) => kindOf(row) === 'ssh'),
-      () => bold,
+      rows.filter((row) => row.server === server),
+      modelOf,
+    )
+    expect(total(succeeded)).toBeGreaterThan(50)
+    expect(succeeded.failed).toBe(0)
+  })
+
+  test('three host keys have nearly all failures told', () => {
+    const { failed } = confusionOf(
+      judging.filter(({ server }) => server === 'debian' || server === 'no PAM'),
+      modelOf,
+    )
+    expect(failed.failed / total(failed)).toBeGreaterThan(0.8)
+  })
+
+  test('bounds that did not move would call successes failed where a server says less', () => {
+    const hardened = rows.filter(({ server }) => server === 'hardened')
+    const { succeeded } = confusionOf(hardened, modelsOf([policyOf('ssh')], new Map()))
+    expect(succeeded.failed).toBeGreaterThan(20)
+  })
+
+  test('a bound a tenth higher would call successes failed', () => {
+    const bold = modelsOf([policyOf('ssh', 'outcomes: {ssh: {failed: 2250}}\n')], openings)
+    const { succeeded } = confusionOf(
+      rows.filter((row) => kindOf(row) === 'ssh'),
+      bold,
     )
     expect(succeeded.failed).toBeGreaterThan(0)
   })

@@ -13,6 +13,7 @@ const SSH: OutcomeModel = {
   largeFailedPackets: 20,
   succeededBytes: 6000,
   graceMs: 150_000,
+  openingBytes: undefined,
 }
 const SUBMISSION: OutcomeModel = {
   kind: 'submission',

@@ -22,6 +22,7 @@ const MODEL: OutcomeModel = {
   largeFailedPackets: 20,
   succeededBytes: 6000,
   graceMs: 150_000,
+  openingBytes: undefined,
 }
 
 const scratch = new Scratch()

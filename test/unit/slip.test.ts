@@ -3,7 +3,7 @@ import { PolicyError, parsePolicy } from '../../src/config/load.ts'
 import { proveResolvers } from '../../src/control/follow-slip.ts'
 import { pathClockMs } from '../../src/control/path-clock.ts'
 import { Slip } from '../../src/control/slip.ts'
-import { listeningPorts } from '../../src/control/tcp-listeners.ts'
+import { readListeners } from '../../src/control/tcp-listeners.ts'
 import { parsePrefix } from '../../src/net/prefix.ts'
 import { Known, KnownGood } from '../../src/path/known-good.ts'
 import { ServiceSlots } from '../../src/path/service-slots.ts'
@@ -33,15 +33,25 @@ describe('slip', () => {
   })
 })
 
-test('listeners are read, but for those on loopback', () => {
-  const table = `  sl  local_address rem_address   st tx_queue
-   0: 00000000:0035 00000000:0000 0A 00000000:00000000 00:00000000
-   1: 3500007F:0036 00000000:0000 0A 00000000:00000000 00:00000000
-   2: 0A0002C0:0016 070064C6:9C40 01 00000000:00000000 00:00000000
-   3: 00000000000000000000000001000000:0037 00000000000000000000000000000000:0000 0A 0:0
-   4: 00000000000000000000000000000000:0038 00000000000000000000000000000000:0000 0A 0:0
+test('listeners are read, with where they can be reached', () => {
+  const rest = '00000000:00000000 00:00000000 00000000     0        0'
+  const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000:0035 00000000:0000 0A ${rest} 11 1 0000000000000000 100 0 0 10 0
+   1: 3500007F:0036 00000000:0000 0A ${rest} 12 1 0000000000000000 100 0 0 10 0
+   2: 0A0002C0:0016 070064C6:9C40 01 ${rest} 13 1 0000000000000000 100 0 0 10 0
+   3: 0A0200C0:0016 00000000:0000 0A ${rest} 14 1 0000000000000000 100 0 0 10 0
+   4: 00000000000000000000000001000000:0037 00000000000000000000000000000000:0000 0A ${rest} 15 1
+   5: 00000000000000000000000000000000:0038 00000000000000000000000000000000:0000 0A ${rest} 16 1
+   6: B80D0120000000000000000010000000:0039 00000000000000000000000000000000:0000 0A ${rest} 17 1
 `
-  expect(listeningPorts(table)).toEqual([0x35, 0x38])
+  expect(readListeners(table)).toEqual([
+    { address: '127.0.0.1', port: 0x35, isLoopback: false, inode: '11' },
+    { address: '127.0.0.53', port: 0x36, isLoopback: true, inode: '12' },
+    { address: '192.0.2.10', port: 0x16, isLoopback: false, inode: '14' },
+    { address: '0000:0000:0000:0000:0000:0000:0000:0001', port: 0x37, isLoopback: true, inode: '15' },
+    { address: '::1', port: 0x38, isLoopback: false, inode: '16' },
+    { address: '2001:0db8:0000:0000:0000:0000:0000:0010', port: 0x39, isLoopback: false, inode: '17' },
+  ])
 })
 
 describe('who was asked to come back over TCP and does', () => {

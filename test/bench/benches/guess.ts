@@ -113,7 +113,8 @@ async function defend(stage: Stage, guesser: Guesser, start: Defence): Promise<F
   const scene = new Scene()
   stage.onEnd(() => scene.close())
   scene.client.addAddress(...(guesser.addresses ?? []))
-  const sshd = await Sshd.start(scene.server)
+  // The host keys that Debian makes.
+  const sshd = await Sshd.start(scene.server, { hostKeys: ['rsa', 'ecdsa', 'ed25519'] })
   stage.onEnd(() => sshd.close())
   const hasBanned = await start(stage, scene, sshd)
   const startMs = performance.now()

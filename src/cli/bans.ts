@@ -3,6 +3,7 @@ import { duration } from '../config/values.ts'
 import { ask } from '../control/client.ts'
 import { counted } from '../control/counted.ts'
 import { LONGEST_BAN_SECONDS } from '../control/escalation.ts'
+import type { Results } from '../control/protocol.ts'
 import { formatBans } from './ban-table.ts'
 import { type AskOptions, jsonOption, socketOption } from './command-options.ts'
 import { show } from './show.ts'
@@ -34,7 +35,9 @@ export function bansCommand(): Command {
     .action(add)
   command
     .command('remove')
-    .description('lift a ban, and forget the strikes and offences of its source')
+    .description(
+      'lift a ban, and forget strikes, failed logins and offences of the source, or of all in the network',
+    )
     .argument('<address>', 'as the list shows it')
     .option('--service <name>', 'only the ban from this service, or from "all" ports')
     .addOption(jsonOption())
@@ -68,11 +71,23 @@ async function remove(prefix: string, options: AskOptions & { readonly service?:
     ...(service === undefined ? {} : { service }),
   })
   const lines = result.lifted.map((ban) => `lifted the ban of ${ban.prefix} (${ban.scope})`)
-  const { strikes, offences } = result.cleared
-  if (strikes + offences > 0) {
-    lines.push(`forgot ${counted(strikes, 'strike')} and ${counted(offences, 'offence')} of ${prefix}`)
-  }
+  lines.push(...forgotten(result.cleared, prefix))
   show(options, result, lines.join('\n'))
+}
+
+/** `forgot 3 strikes and 2 failed logins of 192.0.2.7`. */
+function forgotten(cleared: Results['bans remove']['cleared'], prefix: string): string[] {
+  const { strikes, offences, failedLogins, sources, strikesStay } = cleared
+  const counts = [
+    ...(strikes > 0 ? [counted(strikes, 'strike')] : []),
+    ...(failedLogins > 0 ? [counted(failedLogins, 'failed login')] : []),
+    ...(offences > 0 ? [counted(offences, 'offence')] : []),
+  ]
+  const whose = prefix.includes('/') ? `${counted(sources, 'source')} in ${prefix}` : prefix
+  return [
+    ...(counts.length === 0 ? [] : [`forgot ${new Intl.ListFormat('en-GB').format(counts)} of ${whose}`]),
+    ...(strikesStay ? [`strikes of sources in ${prefix} stay until they are forgotten by themselves`] : []),
+  ]
 }
 
 function seconds(text: string): number {

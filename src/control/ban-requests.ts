@@ -3,14 +3,12 @@ import { covers, formatPrefix, type Prefix, parsePrefix, widen } from '../net/pr
 import type { Ban } from './ban.ts'
 import type { Bans } from './bans.ts'
 import { ALL_PORTS } from './escalation.ts'
-import type { Evidence } from './evidence.ts'
-import { pathClockMs } from './path-clock.ts'
-import type { PathThreads } from './path-threads.ts'
+import { type PardonState, pardon } from './pardon.ts'
 import type { Results } from './protocol.ts'
 import type { Request } from './requests.ts'
 import { roughDuration } from './rough-duration.ts'
 import { type BanRow, banRow } from './rows.ts'
-import type { BanState, DaemonState } from './state.ts'
+import type { BanState } from './state.ts'
 
 type Add = Extract<Request, { op: 'bans add' }>
 type Remove = Extract<Request, { op: 'bans remove' }>
@@ -61,19 +59,13 @@ export function addBan(state: BanState, request: Add): Results['bans add'] {
   return { ban: banRow(ban, 'enforce', state.now()), notes }
 }
 
-/** What `removeBan` needs besides the bans: the path's strikes. */
-export interface RemoveState extends BanState, Pick<DaemonState, 'slots'> {
-  readonly threads: Pick<PathThreads, 'bucketsOf' | 'clear'>
-  readonly evidence: Pick<Evidence, 'pardon'>
-}
-
 /**
- * Lifts bans, and with them all that would soon bring the next one: strikes, empty buckets and offences of
- * the source. One that is not banned gets the latter alone.
+ * Lifts bans, and with them all that would soon bring the next one, of the source or of all sources in the
+ * network (see `pardon`). Who is not banned is pardoned all the same.
  *
  * @throws Failure (usage, refused)
  */
-export function removeBan(state: RemoveState, request: Remove): Results['bans remove'] {
+export function removeBan(state: PardonState, request: Remove): Results['bans remove'] {
   const asked = parse(request.prefix)
   const { prefix } = sourceOf(request.prefix)
   const isAsked = (ban: Ban) => request.service === undefined || ban.scope === request.service
@@ -86,8 +78,12 @@ export function removeBan(state: RemoveState, request: Remove): Results['bans re
   const isBanned = found.some(({ held }) => held.length > 0)
   const isBannedOtherwise = bothOf(state).some(({ ledger }) => ledger.covering(asked).length > 0)
   if (!isBanned && isBannedOtherwise) throw notBanned(state, request, asked)
-  const cleared = clearSource(state, request, prefix)
-  if (!isBanned && cleared.strikes + cleared.offences === 0) throw notBanned(state, request, asked)
+  const { service } = request
+  const services = state.policy.services.filter(
+    ({ name }) => service === undefined || service === ALL_PORTS || service === name,
+  )
+  const cleared = pardon(state, prefix, services)
+  if (!isBanned && cleared.sources === 0) throw notBanned(state, request, asked)
   const nowMs = state.now()
   const lifted = found.flatMap(({ bans, held }) => {
     bans.lift(held)
@@ -97,24 +93,6 @@ export function removeBan(state: RemoveState, request: Remove): Results['bans re
     state.log.info('unban', `lifted the ban of ${prefix} as asked`, { source: prefix, scope })
   }
   return { lifted, cleared }
-}
-
-/** Returns what was there. Of a network as a whole the path keeps no strikes. */
-function clearSource(state: RemoveState, { service }: Remove, prefix: Prefix) {
-  const { enforced, watched, slots, threads, evidence } = state
-  if (prefix.length < SOURCE_BITS[prefix.family]) return { strikes: 0, offences: 0 }
-  const source = widen(prefix, SOURCE_BITS[prefix.family])
-  const names = state.policy.services.map(({ name }) => name)
-  const affected = names.filter((name) => service === undefined || service === ALL_PORTS || service === name)
-  const numbers = affected.map((name) => slots.slotOf(name))
-  const strikes = numbers.reduce(
-    (sum, slot) => sum + threads.bucketsOf(source, slot, pathClockMs()).strikes,
-    0,
-  )
-  threads.clear(source, numbers)
-  evidence.pardon(source, affected)
-  const offences = [enforced, watched].reduce((sum, bans) => sum + bans.forget(source), 0)
-  return { strikes, offences }
 }
 
 function notBanned(state: BanState, { prefix, service }: Remove, asked: Prefix): Failure {

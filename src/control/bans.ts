@@ -1,6 +1,6 @@
 import type { BanPolicy, Mode } from '../config/policy.ts'
 import { banSetName } from '../firewall/names.ts'
-import { type Family, formatPrefix, type Prefix } from '../net/prefix.ts'
+import { covers, type Family, formatPrefix, type Prefix, parsePrefix } from '../net/prefix.ts'
 import type { Ban, Proof } from './ban.ts'
 import { type AddOutcome, BanLedger } from './ban-ledger.ts'
 import type { BanSets } from './ban-sets.ts'
@@ -102,11 +102,16 @@ export class Bans {
     return refused[0]?.code
   }
 
-  /** Forgets the offences of `source`; returns how many. */
-  forget(source: Prefix): number {
-    const count = this.offenders.find(source)?.count ?? 0
-    this.offenders.forget(source)
-    return count
+  /** Forgets the offences of the sources in `prefix`, itself among them. @returns how many each had, by its text */
+  forget(prefix: Prefix): Map<string, number> {
+    const forgotten = new Map<string, number>()
+    for (const key of [...this.offenders.keys()]) {
+      const source = parsePrefix(key)
+      if (!covers(prefix, source)) continue
+      forgotten.set(key, this.offenders.read(key)?.count ?? 0)
+      this.offenders.forget(source)
+    }
+    return forgotten
   }
 
   /** Gives no bans until `isSuspended` ends, and forgets those in force; the caller empties the sets. Returns how many. */

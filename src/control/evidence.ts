@@ -1,6 +1,6 @@
 import type { Policy, Service } from '../config/policy.ts'
 import { around } from '../net/around.ts'
-import { formatPrefix, type Prefix } from '../net/prefix.ts'
+import { covers, formatPrefix, type Prefix, parsePrefix } from '../net/prefix.ts'
 import type { Offence } from './bans.ts'
 import { counted } from './counted.ts'
 import { FailingNetworks } from './failing-networks.ts'
@@ -79,9 +79,25 @@ export class Evidence {
     return failures && this.failures.read(keyOf(source, name), failures, this.#options.now())
   }
 
-  /** Holds nothing against `source` any more. */
-  pardon(source: Prefix, services: readonly string[]): void {
-    for (const name of services) this.failures.clear(keyOf(source, name))
+  /**
+   * Holds nothing against the sources in `prefix` any more, nor against networks in it.
+   *
+   * @returns the failed logins that were held against each source, by its text
+   */
+  pardon(prefix: Prefix, services: readonly Service[]): Map<string, number> {
+    const held = new Map<string, number>()
+    for (const key of [...this.failures.keys()]) {
+      const [text = '', name = ''] = key.split(' ')
+      const service = services.find((each) => each.name === name)
+      const source = parsePrefix(text)
+      if (service?.failures === undefined || !covers(prefix, source)) continue
+      const { tries } = this.failures.read(key, service.failures, this.#options.now())
+      this.failures.clear(key)
+      this.networks.succeed(source, name)
+      if (tries > 0) held.set(text, (held.get(text) ?? 0) + tries)
+    }
+    for (const { name } of services) this.networks.clear(prefix, name)
+    return held
   }
 
   countsOf(service: string): EvidenceCounts {

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { NetworkPolicy } from '../config/policy.ts'
-import { formatPrefix, type Prefix, widen } from '../net/prefix.ts'
+import { covers, formatPrefix, type Prefix, parsePrefix, widen } from '../net/prefix.ts'
 
 /** Networks that are remembered; beyond it the one that nobody failed from for longest begins anew. */
 const NETWORKS_MAX = 16_384
@@ -51,6 +51,16 @@ export class FailingNetworks {
       const key = keyOf(widen(source, level.network), service)
       const parts = this.#networks.peek(key)
       if (parts?.delete(formatPrefix(widen(source, level.part)))) this.onChange(key)
+    }
+  }
+
+  /** Forgets who failed to log in to `service` from `network` and from the networks in it. */
+  clear(network: Prefix, service: string): void {
+    for (const [key, parts] of this.#networks) {
+      const [prefix = '', name] = key.split(' ')
+      if (parts.size === 0 || name !== service || !covers(network, parsePrefix(prefix))) continue
+      parts.clear()
+      this.onChange(key)
     }
   }
 

@@ -3,6 +3,7 @@ import type { ExitStatus } from '../failure.ts'
 import type { DnsReport } from './dns-report.ts'
 import type { ExplainReport } from './explain-report.ts'
 import type { PanicRow } from './panic-marker.ts'
+import type { Cleared } from './pardon.ts'
 import type { Request } from './requests.ts'
 import type { AllowRow, BanRow } from './rows.ts'
 
@@ -44,8 +45,8 @@ export interface Results {
   readonly 'bans add': { readonly ban: BanRow; readonly notes: readonly string[] }
   readonly 'bans remove': {
     readonly lifted: readonly BanRow[]
-    /** What was remembered of the source besides. */
-    readonly cleared: { readonly strikes: number; readonly offences: number }
+    /** What was remembered besides, of the source or of those in the network. */
+    readonly cleared: Cleared
   }
   readonly 'allow list': readonly AllowRow[]
   readonly 'allow add': {

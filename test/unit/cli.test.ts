@@ -74,6 +74,7 @@ const STATUS: StatusReport = {
   metrics: 'http://127.0.0.1:9713/metrics',
 }
 
+const CLEARED = { strikes: 0, offences: 1, failedLogins: 0, sources: 1, strikesStay: false }
 const PANIC: Results['panic'] = {
   since: '2026-01-01T00:00:00.000Z',
   reason: 'by hand',
@@ -155,7 +156,7 @@ describe('what is asked of the daemon', () => {
     [
       ['bans', 'remove', '::1', '--service', 'all'],
       { op: 'bans remove', prefix: '::1', service: 'all' },
-      { 'bans remove': { lifted: [BAN], cleared: { strikes: 0, offences: 1 } } },
+      { 'bans remove': { lifted: [BAN], cleared: CLEARED } },
     ],
     [['bans', 'list'], { op: 'bans list' }, { 'bans list': [] }],
     [['allow', 'list'], { op: 'allow list' }, { 'allow list': [] }],
@@ -173,6 +174,25 @@ describe('what is asked of the daemon', () => {
 })
 
 describe('what people read', () => {
+  test.each<[string, Partial<typeof CLEARED>, string]>([
+    ['192.0.2.7', { failedLogins: 4, sources: 1 }, 'forgot 4 failed logins of 192.0.2.7'],
+    [
+      '192.0.2.7',
+      { strikes: 1, offences: 2, failedLogins: 1 },
+      'forgot 1 strike, 1 failed login and 2 offences of 192.0.2.7',
+    ],
+    [
+      '192.0.0.0/16',
+      { offences: 9, sources: 8, strikesStay: true },
+      'forgot 9 offences of 8 sources in 192.0.0.0/16\n' +
+        'strikes of sources in 192.0.0.0/16 stay until they are forgotten by themselves',
+    ],
+  ])('of a pardon of %s: %j', async (prefix, cleared, text) => {
+    const nothing = { ...CLEARED, offences: 0, sources: 0 }
+    results = { 'bans remove': { lifted: [], cleared: { ...nothing, ...cleared } } }
+    expect(await sluice('bans', 'remove', prefix)).toBe(text)
+  })
+
   test('bans in aligned columns, with relative times', async () => {
     results = {
       'bans list': [

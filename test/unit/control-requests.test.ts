@@ -1,12 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { AllowList } from '../../src/control/allow-list.ts'
 import { addAllowed, listAllowed, removeAllowed } from '../../src/control/allow-requests.ts'
-import { addBan, listBans, type RemoveState, removeBan } from '../../src/control/ban-requests.ts'
+import { addBan, listBans, removeBan } from '../../src/control/ban-requests.ts'
 import { Bans } from '../../src/control/bans.ts'
 import { Evidence } from '../../src/control/evidence.ts'
 import { forgetLearned, type LearnedState, listLearned } from '../../src/control/learned-requests.ts'
 import { MemoryBanSets } from '../../src/control/memory-ban-sets.ts'
 import { policyEntries } from '../../src/control/never-ban.ts'
+import type { PardonState } from '../../src/control/pardon.ts'
 import { pathClockMs } from '../../src/control/path-clock.ts'
 import { judgePromotions } from '../../src/control/promotions.ts'
 import { Proofs } from '../../src/control/proofs.ts'
@@ -16,7 +17,7 @@ import { Suspects } from '../../src/control/suspects.ts'
 import { Trust } from '../../src/control/trust.ts'
 import { EXIT } from '../../src/failure.ts'
 import { Firewall } from '../../src/firewall/firewall.ts'
-import { parsePrefix } from '../../src/net/prefix.ts'
+import { parsePrefix, widen } from '../../src/net/prefix.ts'
 import { ServiceSlots } from '../../src/path/service-slots.ts'
 import type { HandedOver } from '../../src/path/source-ring.ts'
 import { TestPath } from '../lib/path.ts'
@@ -32,7 +33,11 @@ function setUp() {
   const { log, lines } = new TestLog()
   const running = policy(
     [
-      service('ssh', 22, { ...BANNABLE, limits: ONE_AN_HOUR }),
+      service('ssh', 22, {
+        ...BANNABLE,
+        limits: ONE_AN_HOUR,
+        failures: { tries: 5, forgetMs: 1_800_000 },
+      }),
       service('web', 80, { ...BANNABLE, mode: 'shadow' }),
       service('dns', 53),
     ],
@@ -70,11 +75,11 @@ function setUp() {
       now,
     }),
     now,
-  } satisfies RemoveState & LearnedState
+  } satisfies PardonState & LearnedState
   return { state: state as { -readonly [Key in keyof State]: State[Key] }, clock, lines, path }
 }
 
-type State = RemoveState & LearnedState
+type State = PardonState & LearnedState & { readonly evidence: Evidence }
 
 function refusal(attempt: () => unknown): unknown {
   try {
@@ -214,7 +219,8 @@ describe('what bans remove forgets', () => {
     strike(path)
     addBan(state, { op: 'bans add', prefix: ATTACKER, service: 'ssh' })
     const { cleared, lifted } = removeBan(state, { op: 'bans remove', prefix: ATTACKER })
-    expect([cleared, lifted.length]).toEqual([{ strikes: 3, offences: 0 }, 1])
+    expect(cleared).toMatchObject({ strikes: 3, offences: 0, failedLogins: 0, sources: 1 })
+    expect(lifted).toHaveLength(1)
     strike(path, 4)
     expect(path.promotions.drain()).toEqual([])
   })
@@ -235,9 +241,70 @@ describe('what bans remove forgets', () => {
     const { state, path } = setUp()
     strike(path)
     const { cleared, lifted } = removeBan(state, { op: 'bans remove', prefix: ATTACKER })
-    expect([cleared, lifted]).toEqual([{ strikes: 3, offences: 0 }, []])
+    expect(cleared).toMatchObject({ strikes: 3, offences: 0, sources: 1 })
+    expect(lifted).toEqual([])
     const again = () => removeBan(state, { op: 'bans remove', prefix: ATTACKER })
     expect(refusal(again)).toMatchObject({ status: EXIT.refused })
+  })
+
+  /** Failed logins at ssh. */
+  function fail(state: State, from: string, tries: number) {
+    const address = parsePrefix(from)
+    const source = widen(address, address.family === 4 ? 32 : 64)
+    const volume = { packets: 20, bytes: 3514 }
+    const about = { source, address, service: 'ssh', durationMs: 3100, toServer: volume, toClient: volume }
+    state.evidence.take(about, 'failed', tries, state.policy)
+  }
+  const heldFor = (state: State, from: string) =>
+    state.evidence.failuresOf(parsePrefix(from), state.policy.services[0]!)?.tries
+
+  test('failed logins, though there was nothing else', () => {
+    const { state } = setUp()
+    fail(state, ATTACKER, 3)
+    const { cleared, lifted } = removeBan(state, { op: 'bans remove', prefix: ATTACKER })
+    expect(cleared).toMatchObject({ strikes: 0, offences: 0, failedLogins: 3, sources: 1 })
+    expect([lifted, heldFor(state, ATTACKER)]).toEqual([[], 0])
+  })
+
+  test.each([
+    ['203.0.113.0/24', ['203.0.113.1', '203.0.113.255'], '203.0.114.1'],
+    ['203.0.112.0/20', ['203.0.113.1', '203.0.127.255'], '203.0.128.1'],
+    ['2001:db8:0:f0::/60', ['2001:db8:0:f0::1', '2001:db8:0:ff::1'], '2001:db8:0:ef::1'],
+    ['2001:db8::/52', ['2001:db8::1', '2001:db8:0:fff::1'], '2001:db8:0:1000::1'],
+  ])('all that is held against sources in %s, and nothing of others', (network, inside, outside) => {
+    const { state, path } = setUp()
+    for (const from of [...inside, outside]) {
+      path.accepted(3, { from, port: 22 }, pathClockMs())
+      fail(state, from, 2)
+      state.enforced.offenders.offend(widen(parsePrefix(from), from.includes(':') ? 64 : 32))
+    }
+    const { cleared } = removeBan(state, { op: 'bans remove', prefix: network })
+    expect(cleared).toEqual({ strikes: 4, offences: 2, failedLogins: 4, sources: 2, strikesStay: false })
+    expect(removeBan(state, { op: 'bans remove', prefix: outside }).cleared).toMatchObject({
+      strikes: 2,
+      offences: 1,
+      failedLogins: 2,
+    })
+  })
+
+  test('of a wide network all but strikes, and says so', () => {
+    const { state, path } = setUp()
+    path.accepted(3, { from: ATTACKER, port: 22 }, pathClockMs())
+    fail(state, ATTACKER, 2)
+    const { cleared } = removeBan(state, { op: 'bans remove', prefix: '203.0.0.0/16' })
+    expect(cleared).toEqual({ strikes: 0, offences: 0, failedLogins: 2, sources: 1, strikesStay: true })
+  })
+
+  test('who failed in a network: it is not banned for those', () => {
+    const { state } = setUp()
+    const networks = { sources: 3, memoryMs: 3600_000 }
+    state.policy = { ...state.policy, networks }
+    for (const last of [1, 2]) fail(state, `203.0.113.${last}`, 1)
+    removeBan(state, { op: 'bans remove', prefix: '203.0.113.0/24' })
+    fail(state, '203.0.113.3', 1)
+    expect(state.evidence.countsOf('ssh').networks).toBe(0)
+    for (const last of [1, 2]) fail(state, `203.0.113.${last}`, 1)
+    expect(state.evidence.countsOf('ssh').networks).toBe(1)
   })
 
   test('nothing of other services than the one that is named', () => {

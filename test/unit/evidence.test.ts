@@ -72,7 +72,7 @@ describe('no offender is', () => {
   test('whom a person has pardoned', () => {
     const host = shipped()
     host.guess(always(GUESSER), 0, 4)
-    host.evidence.pardon(parsePrefix(GUESSER), ['ssh', 'smtp'])
+    host.evidence.pardon(parsePrefix(GUESSER), host.policy.services)
     expect(host.guess(always(GUESSER), 0, 4).punished).toEqual([])
   })
 })

@@ -19,6 +19,8 @@ export interface PathThreadOptions {
   readonly queue: QueueOptions
   readonly sources: number
   readonly known: SharedArrayBuffer
+  /** See `PathThreadData`. */
+  readonly warmUpMs: number
   readonly faultAtPacket: number | undefined
   readonly onPromotions: () => void
   readonly onHolds: () => void
@@ -107,12 +109,13 @@ export class PathThread {
    * @throws Failure (inUse, unavailable, osError) if the queue cannot be opened.
    */
   open(policy: CompiledPolicy): Promise<void> {
-    const { queue, faultAtPacket } = this.#options
+    const { queue, warmUpMs, faultAtPacket } = this.#options
     const workerData: PathThreadData = {
       queue,
       policy,
       shared: this.#shared,
       queueCounters: this.#queueCounters.buffer as SharedArrayBuffer,
+      warmUpMs,
       faultAtPacket,
     }
     const file = new URL('../path/thread.js', import.meta.url)

@@ -17,6 +17,7 @@ import { Pipeline } from './pipeline.ts'
 import { Reason, Verdict } from './reasons.ts'
 import { NO_SERVICE } from './service-slots.ts'
 import type { SharedState } from './shared.ts'
+import { warmUp } from './warm-up.ts'
 
 /** What a path thread is started with. */
 export interface PathThreadData {
@@ -25,6 +26,8 @@ export interface PathThreadData {
   readonly shared: SharedState
   /** `QUEUE_COUNTERS` doubles: the addon's own counters as of the last batch, for other threads to read. */
   readonly queueCounters: SharedArrayBuffer
+  /** For how long, in ms, the path may be warmed up before packets come; 0: not at all. */
+  readonly warmUpMs: number
   /** Throw at this packet: how the tests see what a defect here would do. */
   readonly faultAtPacket: number | undefined
 }
@@ -49,12 +52,23 @@ export type FromPathThread =
   /** Every packet has its verdict and the queue is closed. */
   | { readonly type: 'stopped' }
 
+/** Then V8 has compiled what it will. */
+const WARM_UP_PACKETS = 20_000
+
 /** NF_INET_LOCAL_OUT. */
 const OUTPUT = 3
 
 const port = parentPort!
-const { queue: options, policy, shared, queueCounters, faultAtPacket } = workerData as PathThreadData
+const {
+  queue: options,
+  policy,
+  shared,
+  queueCounters,
+  warmUpMs,
+  faultAtPacket,
+} = workerData as PathThreadData
 const pipeline = new Pipeline(policy, shared)
+if (warmUpMs > 0) warmUp(policy, warmUpMs, WARM_UP_PACKETS)
 const sharedQueueCounters = new Float64Array(queueCounters)
 const promotionsWaiting: FromPathThread = { type: 'promotions' }
 const holdsWaiting: FromPathThread = { type: 'holds' }

@@ -1,0 +1,76 @@
+import type { CompiledPolicy } from './compile.ts'
+import { KnownGood } from './known-good.ts'
+import { Pipeline } from './pipeline.ts'
+import { createSharedState } from './shared.ts'
+import { samplePackets, xorshift } from './warm-up-packets.ts'
+
+/** As many as the queue gives at once. */
+const BATCH = 64
+
+/** So small a table that buckets must give way to others. */
+const SOURCES = 1024
+
+/**
+ * Virtual time: 4,000 packets a second, and every other second a pause that ends a flood and fills buckets. Never whole
+ * milliseconds, as little as the kernel's clock has them: V8 would compile for integers.
+ */
+const BATCH_MS = 16.03
+const PAUSE_MS = 3_600_000.3
+const BATCHES_TO_PAUSE = 125
+
+/** The clock is asked once in so many batches. */
+const BATCHES_TO_LOOK = 8
+
+/**
+ * Lets V8 compile the packet path before the first packet comes. Until it has, a decision takes many times as long,
+ * and in a flood that is there at the start the queue would fill and packets pass it unseen.
+ *
+ * Paths of its own judge made-up packets for the services of `policy`, with memory that is thrown away: nothing of
+ * the real one changes. What V8 learns belongs to the functions, which all share. The real one must exist by then, and
+ * `policy` be its policy: code that is compiled for all objects that there are is thrown away when one more is made.
+ *
+ * @param mostMs for so long at most; the compiler works in another thread meanwhile, so this is elapsed time
+ * @param mostPackets stop earlier when so many are judged
+ * @returns packets judged
+ */
+export function warmUp(policy: CompiledPolicy, mostMs: number, mostPackets: number): number {
+  const endMs = performance.now() + mostMs
+  // What a path does once only, the second one does again when V8 looks.
+  const pipelines = [create(policy), create(policy)]
+  const packets = samplePackets(policy)
+  const lengths = Uint32Array.from(packets, ({ length }) => length)
+  const slabs = [new Uint8Array(Buffer.concat(packets)), new Uint8Array(Buffer.concat(packets))]
+  const random = xorshift()
+  let nowMs = PAUSE_MS
+  let judged = 0
+  let offset = 0
+  for (let batch = 0; judged < mostPackets; batch++) {
+    if (batch % BATCHES_TO_LOOK === 0 && performance.now() >= endMs) break
+    nowMs += batch % BATCHES_TO_PAUSE === 0 ? PAUSE_MS : BATCH_MS
+    const pipeline = pipelines[Math.floor(batch / BATCHES_TO_PAUSE) & 1]!
+    pipeline.holds.beginBatch(BATCH, true, policy, nowMs)
+    // The path keeps what it has of the last one's memory: the first packet has another.
+    const bytes = slabs[batch & 1]!
+    for (let i = 0; i < BATCH; i++) {
+      const n = judged++ % lengths.length
+      if (n === 0) offset = 0
+      // Half of them from a few, which meet their limits and walk.
+      moveSource(bytes, offset, (judged & 1) === 0 ? random() : random() & 15)
+      pipeline.judge(bytes, offset, lengths[n]!, nowMs)
+      offset += lengths[n]!
+    }
+    pipeline.takePromoted()
+    pipeline.holds.takeHandedOver()
+  }
+  return judged
+}
+
+function create(policy: CompiledPolicy): Pipeline {
+  return new Pipeline(policy, createSharedState(SOURCES, KnownGood.create()))
+}
+
+/** Another source, IPv4 or IPv6: the third and fourth octet, or the bits 40 to 56 of the address. */
+function moveSource(bytes: Uint8Array, offset: number, random: number): void {
+  bytes[offset + 13] = random & 255
+  bytes[offset + 14] = (random >> 8) & 255
+}

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { eventually } from '../lib/eventually.ts'
 import { ATTACKER, HONEST, Scene, SERVER } from '../lib/scene.ts'
 import { Sluice } from '../lib/sluice.ts'
 import { connections, listen, TcpClient } from '../lib/tcp.ts'
@@ -38,6 +39,7 @@ test('after traffic, refusals and bans, promtool finds nothing to complain about
     const client = { to: SERVER[family], from: ATTACKER[family], timeoutMs: 300 }
     await connections(scene.client, { ...client, port: 22, count: 10 })
   }
+  await eventually('both are banned', async () => (await sluice.ask({ op: 'bans list' })).length === 2)
   const metrics = await sluice.http('/metrics')
   expect(
     execFileSync('promtool', ['check', 'metrics'], { input: metrics, encoding: 'utf8', stdio: 'pipe' }),

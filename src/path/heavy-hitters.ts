@@ -1,8 +1,16 @@
 const WAYS = 8
 const SETS = 64
-const ENTRIES = WAYS * SETS
-/** Key (high, low, family with a detail), count, and by how much it may be too high. */
-const FIELDS = 5
+
+/** A set has a column of `WAYS` numbers for each of these: the key, the count, and by how much that may be too high. */
+const LOWS = 0
+const HIGHS = WAYS
+const TAGS = 2 * WAYS
+const COUNTS = 3 * WAYS
+const EXCESSES = 4 * WAYS
+const SET_NUMBERS = 5 * WAYS
+
+/** Of one period. */
+const TABLE_NUMBERS = SETS * SET_NUMBERS
 
 /** What is shown is of this time and the one before: of the last ten to twenty minutes. */
 const PERIOD_MS = 600_000
@@ -24,37 +32,42 @@ export interface HeavyHitter {
  * forged addresses pass by; those who are forgotten were counted less often than any that is shown in their set.
  */
 export class HeavyHitters {
-  static readonly BYTES = 8 + 2 * ENTRIES * FIELDS * 4
-  readonly #period: Float64Array
-  readonly #entries: Uint32Array
-  readonly #seed: number
+  static readonly BYTES = 8 + 2 * TABLE_NUMBERS * 4
+  declare private readonly period: Float64Array
+  declare private readonly entries: Int32Array
+  declare private readonly seed: number
 
   /** @param memory `HeavyHitters.BYTES`, zeroed when new. @param seed random, so that nobody can aim at a set. */
   constructor(memory: SharedArrayBuffer, seed: Uint32Array) {
-    this.#period = new Float64Array(memory, 0, 1)
-    this.#entries = new Uint32Array(memory, 8)
-    this.#seed = seed[0]!
+    this.period = new Float64Array(memory, 0, 1)
+    this.entries = new Int32Array(memory, 8)
+    this.seed = seed[0]! | 0
   }
 
-  /** Counts a key once more. `detail`: 0 to 255, part of the key. */
+  /**
+   * Counts a key once more.
+   *
+   * @param high with `low`, the 64 bits of an address, in either sign
+   * @param detail 0 to 255, part of the key
+   */
   count(high: number, low: number, family: 4 | 6, detail: number, nowMs: number): void {
-    const period = Math.floor(nowMs / PERIOD_MS)
-    if (period !== this.#period[0]) this.#begin(period)
+    const sinceMs = nowMs - this.period[0]! * PERIOD_MS
+    if (!(sinceMs >= 0 && sinceMs < PERIOD_MS)) this.#begin(Math.floor(nowMs / PERIOD_MS))
     const tag = family * 256 + detail
-    let hash = Math.imul(low ^ this.#seed, 0x9e3779b1)
+    let hash = Math.imul(low ^ this.seed, 0x9e3779b1)
     hash = Math.imul(hash ^ (hash >>> 15) ^ high, 0x85ebca6b)
     hash = Math.imul(hash ^ (hash >>> 13) ^ tag, 0xc2b2ae35)
     const set = (hash ^ (hash >>> 16)) & (SETS - 1)
-    this.#add(((period & 1) * ENTRIES + set * WAYS) * FIELDS, high, low, tag)
+    this.#add((this.period[0]! & 1) * TABLE_NUMBERS + set * SET_NUMBERS, high | 0, low | 0, tag)
   }
 
-  /** Those counted most often, the most frequent first. */
+  /** Those counted most often, the most frequent first; their keys are without sign. */
   top(most: number, nowMs: number): HeavyHitter[] {
     const period = Math.floor(nowMs / PERIOD_MS)
     const totals = new Map<string, HeavyHitter>()
     for (const each of [period, period - 1]) {
       // Of a table that nobody has counted in since, only the later half can be of this time.
-      if (each > this.#period[0]! || each < this.#period[0]! - 1) continue
+      if (each > this.period[0]! || each < this.period[0]! - 1) continue
       for (const hitter of this.#read(each & 1)) {
         const key = `${hitter.high} ${hitter.low} ${hitter.family} ${hitter.detail}`
         totals.set(key, { ...hitter, count: hitter.count + (totals.get(key)?.count ?? 0) })
@@ -64,37 +77,51 @@ export class HeavyHitters {
   }
 
   #begin(period: number): void {
-    const isNext = period === this.#period[0]! + 1
-    const half = ENTRIES * FIELDS
-    if (isNext) this.#entries.fill(0, (period & 1) * half, ((period & 1) + 1) * half)
-    else this.#entries.fill(0)
-    this.#period[0] = period
+    const isNext = period === this.period[0]! + 1
+    if (isNext) this.entries.fill(0, (period & 1) * TABLE_NUMBERS, ((period & 1) + 1) * TABLE_NUMBERS)
+    else this.entries.fill(0)
+    this.period[0] = period
   }
 
-  #add(first: number, high: number, low: number, tag: number): void {
-    const entries = this.#entries
-    let least = first
-    for (let at = first; at < first + WAYS * FIELDS; at += FIELDS) {
-      if (entries[at + 1] === low && entries[at] === high && entries[at + 2] === tag) {
-        entries[at + 3]!++
+  #add(set: number, high: number, low: number, tag: number): void {
+    const entries = this.entries
+    for (let at = set; at < set + WAYS; at++) {
+      if (entries[at] === low && entries[at + HIGHS] === high && entries[at + TAGS] === tag) {
+        entries[at + COUNTS]!++
         return
       }
-      if (entries[at + 3]! < entries[least + 3]!) least = at
     }
-    entries[least] = high
-    entries[least + 1] = low
-    entries[least + 2] = tag
-    entries[least + 4] = entries[least + 3]!
-    entries[least + 3]!++
+    // Without a branch: in a flood of forged addresses it would be foreseen wrongly at every second packet.
+    let least = set
+    let leastCount = entries[set + COUNTS]!
+    for (let at = set + 1; at < set + WAYS; at++) {
+      const isLess = (entries[at + COUNTS]! - leastCount) >> 31
+      least += (at - least) & isLess
+      leastCount += (entries[at + COUNTS]! - leastCount) & isLess
+    }
+    entries[least + LOWS] = low
+    entries[least + HIGHS] = high
+    entries[least + TAGS] = tag
+    entries[least + COUNTS] = leastCount + 1
+    entries[least + EXCESSES] = leastCount
   }
 
   #read(half: number): HeavyHitter[] {
     const found: HeavyHitter[] = []
-    for (let i = 0; i < ENTRIES; i++) {
-      const at = (half * ENTRIES + i) * FIELDS
-      const [high = 0, low = 0, tag = 0, count = 0, tooHigh = 0] = this.#entries.subarray(at, at + FIELDS)
-      if (count <= tooHigh) continue
-      found.push({ high, low, family: tag >> 8 === 6 ? 6 : 4, detail: tag & 255, count: count - tooHigh })
+    const entries = this.entries
+    for (let set = half * TABLE_NUMBERS; set < (half + 1) * TABLE_NUMBERS; set += SET_NUMBERS) {
+      for (let at = set; at < set + WAYS; at++) {
+        const count = entries[at + COUNTS]! - entries[at + EXCESSES]!
+        if (count <= 0) continue
+        const tag = entries[at + TAGS]!
+        found.push({
+          high: entries[at + HIGHS]! >>> 0,
+          low: entries[at + LOWS]! >>> 0,
+          family: tag >> 8 === 6 ? 6 : 4,
+          detail: tag & 255,
+          count,
+        })
+      }
     }
     return found
   }

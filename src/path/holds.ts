@@ -1,6 +1,7 @@
 import { type CompiledPolicy, LIMITS_PER_SLOT, NETWORK_LIMIT, TOTAL_LIMIT } from './compile.ts'
 import type { PacketView } from './decode.ts'
 import { networkBits } from './limits.ts'
+import { lineMemory } from './line-memory.ts'
 import type { SharedState } from './shared.ts'
 import { SourceRing } from './source-ring.ts'
 import { BucketTable } from './table.ts'
@@ -31,19 +32,19 @@ const PAUSE_MS = 500
  */
 export class Holds {
   /** Holds that the ring had no room for. */
-  readonly #lost: Float64Array
-  readonly #meters: BucketTable
-  readonly #ring: SourceRing
+  declare private readonly lost: Float64Array
+  declare private readonly meters: BucketTable
+  declare private readonly ring: SourceRing
   #handedOver = 0
   /** Packets since the last batch that was not full. */
   #inFullBatches = 0
   #fillingUntilMs = 0
 
   constructor(shared: SharedState, lost: Float64Array) {
-    this.#lost = lost
-    this.#ring = new SourceRing(shared.holds)
-    const memory = new SharedArrayBuffer(BucketTable.bytes(METERS))
-    this.#meters = new BucketTable(memory, new Float64Array(2), shared.seed)
+    this.lost = lost
+    this.ring = new SourceRing(shared.holds)
+    const memory = lineMemory(BucketTable.bytes(METERS))
+    this.meters = new BucketTable(memory, new Float64Array(2), shared.seed)
   }
 
   /**
@@ -69,8 +70,8 @@ export class Holds {
     const intervalMs = policy.intervalMs[service * LIMITS_PER_SLOT + kind]! / policy.holdFactor
     if (!this.#overflows(view, service, isNetwork, intervalMs, nowMs)) return
     this.#fillingUntilMs = nowMs + RELIEF_MS
-    if (this.#ring.push(view, service, prefixLength(view, isNetwork), nowMs)) this.#handedOver++
-    else this.#lost[0]!++
+    if (this.ring.push(view, service, prefixLength(view, isNetwork), nowMs)) this.#handedOver++
+    else this.lost[0]!++
   }
 
   /** How many holds the ring has received since the last call. */
@@ -87,11 +88,11 @@ export class Holds {
     intervalMs: number,
     nowMs: number,
   ): boolean {
-    const { fullAtMs } = this.#meters
+    const { fullAtMs } = this.meters
     const low = isNetwork ? networkBits(view) : view.sourceLow
     const tag = (service << 2) | (isNetwork ? 2 : 0) | (view.family === 6 ? 0x101 : 0x100)
-    let meter = this.#meters.find(view.sourceHigh, low, tag)
-    if (meter < 0) meter = this.#meters.insert(view.sourceHigh, low, tag, nowMs)
+    let meter = this.meters.find(view.sourceHigh, low, tag)
+    if (meter < 0) meter = this.meters.insert(view.sourceHigh, low, tag, nowMs)
     const mostMs = nowMs + Math.max(REFUSALS * intervalMs, SUSTAINED_MS)
     // Beyond the pause lies only what another policy or another clock has left.
     if (fullAtMs[meter]! > mostMs + PAUSE_MS) fullAtMs[meter] = mostMs

@@ -145,6 +145,19 @@ export class Limits {
     return reason
   }
 
+  /**
+   * Asks for the memory of the buckets that `admit` will look at. Of several such requests the processor waits
+   * for all at once, where it waits for each look-up in turn.
+   */
+  touch(view: PacketView, service: number): number {
+    const { sources, networks } = this.buckets
+    const tag = bucketTag(service, view.family)
+    return (
+      sources.touch(sources.firstSlot(view.sourceHigh, view.sourceLow, tag)) ^
+      networks.touch(networks.firstSlot(view.sourceHigh, networkBits(view), tag))
+    )
+  }
+
   /** How a source is known to a service. */
   knownAs(view: PacketView, service: number, nowMs: number): Known {
     return this.buckets.known.source(view, service, nowMs)

@@ -5,6 +5,7 @@ import { AnswerWindow } from './dns/answer-window.ts'
 import { ReverseRate } from './dns/reverse-rate.ts'
 import { Sweeps } from './dns/sweeps.ts'
 import { HeavyHitters } from './heavy-hitters.ts'
+import { lineMemory } from './line-memory.ts'
 import { LookupRing } from './lookup-ring.ts'
 import { NO_SERVICE } from './service-slots.ts'
 import { SourceRing } from './source-ring.ts'
@@ -53,10 +54,12 @@ interface DnsMemory {
 }
 
 function createDnsMemory(sources: number): DnsMemory {
-  const { table, records } = Sweeps.bytes(Math.max(LEAST_WALKERS, Math.ceil(sources / SOURCES_PER_WALKER)))
+  const walkers = lineMemory(
+    BucketTable.bytes(Math.max(LEAST_WALKERS, Math.ceil(sources / SOURCES_PER_WALKER))),
+  )
   return {
-    walkers: new SharedArrayBuffer(table),
-    walks: new SharedArrayBuffer(records),
+    walkers,
+    walks: lineMemory(Sweeps.recordBytes(walkers.byteLength)),
     rate: new SharedArrayBuffer(ReverseRate.BYTES),
   }
 }
@@ -73,8 +76,8 @@ export function createSharedState(
   seed: Uint32Array = randomFillSync(new Uint32Array(3)),
 ): SharedState {
   return {
-    sources: new SharedArrayBuffer(BucketTable.bytes(sources)),
-    networks: new SharedArrayBuffer(BucketTable.bytes(Math.ceil(sources / SOURCES_PER_NETWORK))),
+    sources: lineMemory(BucketTable.bytes(sources)),
+    networks: lineMemory(BucketTable.bytes(Math.ceil(sources / SOURCES_PER_NETWORK))),
     totals: new SharedArrayBuffer((LIMIT_SETS + NO_SERVICE) * 8),
     counters: new SharedArrayBuffer(PathCounters.BYTES),
     promotions: new SharedArrayBuffer(SourceRing.BYTES),

@@ -22,43 +22,43 @@ export interface HandedOver {
  * refusals bring it here again.
  */
 export class SourceRing {
-  readonly #ends: Uint32Array
-  readonly #records: Float64Array
+  declare private readonly ends: Uint32Array
+  declare private readonly records: Float64Array
 
   static readonly BYTES = 8 + CAPACITY * FIELDS * 8
 
   constructor(memory: SharedArrayBuffer) {
-    this.#ends = new Uint32Array(memory, 0, 2)
-    this.#records = new Float64Array(memory, 8)
+    this.ends = new Uint32Array(memory, 0, 2)
+    this.records = new Float64Array(memory, 8)
   }
 
   /** Hands over the source of `view`. False when the ring is full. */
   push(view: PacketView, serviceSlot: number, detail: number, atMs: number): boolean {
-    const written = this.#ends[0]!
-    if ((written - Atomics.load(this.#ends, 1)) >>> 0 >= CAPACITY) return false
+    const written = this.ends[0]!
+    if ((written - Atomics.load(this.ends, 1)) >>> 0 >= CAPACITY) return false
     const at = (written % CAPACITY) * FIELDS
-    const records = this.#records
+    const records = this.records
     records[at] = view.family * 256 + serviceSlot
     records[at + 1] = view.sourceHigh
     records[at + 2] = view.sourceLow
     records[at + 3] = detail
     records[at + 4] = atMs
-    Atomics.store(this.#ends, 0, written + 1)
+    Atomics.store(this.ends, 0, written + 1)
     return true
   }
 
   /** Takes all that is there, oldest first. */
   drain(): HandedOver[] {
     const drained: HandedOver[] = []
-    const written = Atomics.load(this.#ends, 0)
-    let read = this.#ends[1]!
+    const written = Atomics.load(this.ends, 0)
+    let read = this.ends[1]!
     for (; read !== written; read = (read + 1) >>> 0) {
       const at = (read % CAPACITY) * FIELDS
-      const [kind = 0, high = 0, low = 0, detail = 0, atMs = 0] = this.#records.subarray(at, at + FIELDS)
+      const [kind = 0, high = 0, low = 0, detail = 0, atMs = 0] = this.records.subarray(at, at + FIELDS)
       const source = sourcePrefix(kind >= 6 * 256 ? 6 : 4, high, low)
       drained.push({ source, serviceSlot: kind % 256, detail, atMs })
     }
-    Atomics.store(this.#ends, 1, read)
+    Atomics.store(this.ends, 1, read)
     return drained
   }
 }

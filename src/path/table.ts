@@ -99,6 +99,16 @@ export class BucketTable {
     return this.#findElsewhere(at, hash, high, low, tag)
   }
 
+  /** Where `find` will look first. A key is hardly ever elsewhere while the table is far from full. */
+  firstSlot(high: number, low: number, tag: number): number {
+    return this.#setOf(this.#hash(high, low, tag)) >> 1
+  }
+
+  /** Reads of `slot` what `find` will read, to have it in the cache by then. Unless it is used, no code comes of it. */
+  touch(slot: number): number {
+    return this.words[(slot << 1) + TAGS]!
+  }
+
   /** Takes a slot for a key that `find` did not find; its bucket is full and it has no strikes. */
   insert(high: number, low: number, tag: number, nowMs: number): number {
     const words = this.words

@@ -503,6 +503,7 @@ describe('floods', () => {
     const compiled = path.pipeline.policy
     const levelAfter = (seconds: number, perSecond: number, startMs: number) => {
       for (let second = 0; second < seconds; second++) {
+        rate.advance(compiled, startMs + 1000 * second)
         for (let n = 0; n < perSecond; n++) rate.count(compiled, startMs + 1000 * second)
       }
       return rate.state(compiled, startMs + 1000 * seconds).level

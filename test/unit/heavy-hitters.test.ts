@@ -18,6 +18,14 @@ describe('heavy hitters', () => {
     ])
   })
 
+  test('an address in the upper half of all is one key, in either sign', () => {
+    const hitters = create()
+    const low = 0xc6120001
+    for (let i = 0; i < 3; i++) hitters.count(0, low | 0, 4, 0, i)
+    hitters.count(0, low, 4, 0, 3)
+    expect(hitters.top(10, 3)).toEqual([{ high: 0, low, family: 4, detail: 0, count: 4 }])
+  })
+
   test('families and details are told apart', () => {
     const hitters = create()
     hitters.count(0, 7, 4, 24, 0)

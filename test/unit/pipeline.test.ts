@@ -4,6 +4,8 @@ import { decisionIndex } from '../../src/path/counters.ts'
 import { Known } from '../../src/path/known-good.ts'
 import { Reason, Verdict } from '../../src/path/reasons.ts'
 import { NO_SERVICE } from '../../src/path/service-slots.ts'
+import { ptrQuery, reverseOf } from '../lib/dns-query.ts'
+import { packet } from '../lib/packets.ts'
 import { TestPath } from '../lib/path.ts'
 import { policy, service } from '../lib/policies.ts'
 
@@ -318,5 +320,38 @@ describe('a new policy', () => {
   test('divides the total among the path threads', () => {
     const path = new TestPath(policy([ssh({ total: perMinute(40, 60) })], { threads: 4 }))
     expect(path.accepted(50, { from: '198.51.100.1', port: 22 }, START)).toBe(10)
+  })
+})
+
+describe('touching a batch', () => {
+  const dns = service('dns', 53, { dns: true, ports: [{ protocol: 'udp', first: 53, last: 53 }] })
+
+  test('decides, counts and changes nothing, whatever the packet is', () => {
+    const path = new TestPath(policy([ssh({ source: perMinute(2, 1) }), dns]))
+    const from = '198.51.100.1'
+    path.send({ from, port: 22 }, START)
+    const state = () =>
+      [path.shared.sources, path.shared.networks, path.shared.counters, path.shared.dns.walkers].map(
+        (memory) => Buffer.from(new Uint8Array(memory)).toString('base64'),
+      )
+    const before = state()
+    const payload = ptrQuery(reverseOf(0xc6336401))
+    const whole = [packet({ from, port: 22 }), packet({ from, port: 53, protocol: 'udp', payload })]
+    for (const bytes of whole) {
+      for (let length = 0; length <= bytes.length; length++) path.pipeline.touch(bytes, 0, length)
+    }
+    expect(state()).toEqual(before)
+    expect(path.accepted(9, { from, port: 22 }, START)).toBe(1)
+  })
+
+  test('is for many sources only', () => {
+    const path = new TestPath(policy([ssh({ source: perMinute(2, 1) })], { sources: 20_000 }))
+    const isLargeAfter = (sources: number) => {
+      for (let i = 0; i < sources; i++)
+        path.send({ from: `10.${i >> 14}.${(i >> 7) & 127}.${i & 127}`, port: 22 }, START)
+      return path.pipeline.isLarge
+    }
+    expect(isLargeAfter(8000)).toBe(false)
+    expect(isLargeAfter(9000)).toBe(true)
   })
 })

@@ -1,4 +1,5 @@
-import { type CompiledPolicy, DnsSet, SOURCE_LIMIT } from '../compile.ts'
+import type { CompiledPolicy } from '../compile.ts'
+import * as compiled from '../compile.ts'
 import type { PathCounters } from '../counters.ts'
 import type { PacketView } from '../decode.ts'
 import { HeavyHitters } from '../heavy-hitters.ts'
@@ -7,11 +8,22 @@ import { type Limits, Standing } from '../limits.ts'
 import { Reason } from '../reasons.ts'
 import type { SharedState } from '../shared.ts'
 import { DnsKind, DnsMessage } from './message.ts'
-import { parseDns } from './parse.ts'
+import { asksForName, parseDns } from './parse.ts'
 import { countReverseNetwork } from './reverse-network.ts'
 import { FloodShare, NO_SHARE, ReverseRate } from './reverse-rate.ts'
 import { Slips } from './slips.ts'
 import { SweepKind, Sweeps } from './sweeps.ts'
+
+// Constants of this module cost compiled code nothing; an import is looked up each time.
+const { SOURCE_LIMIT } = compiled
+const { reverse: REVERSE_SET, malformed: MALFORMED_SET, sweep: SWEEP_SET } = compiled.DnsSet
+const { reverse: REVERSE, malformed: MALFORMED, cutShort: CUT_SHORT } = DnsKind
+const { ordinary: ORDINARY, barred: BARRED, known: KNOWN } = Standing
+const WITHIN_LIMIT = Reason.withinLimit
+const KNOWN_GOOD = Reason.knownGood
+const UNKNOWN = Known.none
+const NO_SWEEP = SweepKind.none
+const WITHOUT_SHARE = NO_SHARE
 
 /** For so long before a flood a source must have asked, without a pause and without a refusal, to be served in it. */
 const STEADY_MS = 600_000
@@ -26,48 +38,55 @@ const HERE_MS = 32_000
 export class Dns {
   /** Of the datagram judged last. */
   readonly message = new DnsMessage()
-  readonly rate: ReverseRate
-  readonly sweeps: Sweeps
-  readonly #limits: Limits
-  readonly #kinds: Float64Array
-  readonly #queriers: HeavyHitters
-  readonly #reverseNetworks: HeavyHitters
-  readonly #slips: Slips
+  declare readonly rate: ReverseRate
+  declare readonly sweeps: Sweeps
+  declare private readonly limits: Limits
+  declare private readonly kinds: Float64Array
+  declare private readonly queriers: HeavyHitters
+  declare private readonly reverseNetworks: HeavyHitters
+  declare private readonly replies: Slips
 
   constructor(shared: SharedState, counters: PathCounters, limits: Limits) {
     const { dns, seed } = shared
     this.rate = new ReverseRate(dns.rate)
     this.sweeps = new Sweeps(dns.walkers, dns.walks, seed, counters.walkers, counters.sweeps)
-    this.#limits = limits
-    this.#kinds = counters.dnsKinds
-    this.#queriers = new HeavyHitters(shared.queriers, seed)
-    this.#reverseNetworks = new HeavyHitters(shared.reverseNetworks, seed)
-    this.#slips = new Slips(seed[2]!)
+    this.limits = limits
+    this.kinds = counters.dnsKinds
+    this.queriers = new HeavyHitters(shared.queriers, seed)
+    this.reverseNetworks = new HeavyHitters(shared.reverseNetworks, seed)
+    this.replies = new Slips(seed[2]!)
+  }
+
+  /** Asks for the memory that `judge` will look at, as `Limits.touch` does. */
+  touch(bytes: Uint8Array, view: PacketView, service: number): number {
+    const touched = this.limits.touch(view, service)
+    if (!asksForName(bytes, view.payloadStart, view.payloadEnd)) return touched
+    return touched ^ this.limits.touch(view, REVERSE_SET) ^ this.sweeps.touch(view)
   }
 
   /** `Reason.withinLimit` or `Reason.cutShort`, or why the datagram is refused. */
   judge(bytes: Uint8Array, view: PacketView, service: number, policy: CompiledPolicy, nowMs: number): Reason {
     const { payloadStart, payloadEnd, isPayloadCut } = view
     const kind = parseDns(this.message, bytes, payloadStart, payloadEnd, isPayloadCut)
-    this.#kinds[kind]!++
-    this.#queriers.count(view.sourceHigh, view.sourceLow, view.family, 0, nowMs)
-    if (kind === DnsKind.reverse) countReverseNetwork(this.#reverseNetworks, this.message, nowMs)
-    let reason: Reason = Reason.withinLimit
-    if (kind === DnsKind.reverse) reason = this.#judgeReverse(view, service, policy, nowMs)
-    else if (kind === DnsKind.malformed && this.#isRefused(view, DnsSet.malformed, policy, nowMs))
+    this.kinds[kind]!++
+    this.queriers.count(view.sourceHigh, view.sourceLow, view.family, 0, nowMs)
+    if (kind === REVERSE) countReverseNetwork(this.reverseNetworks, this.message, nowMs)
+    let reason: Reason = WITHIN_LIMIT
+    if (kind === REVERSE) reason = this.#judgeReverse(view, service, policy, nowMs)
+    else if (kind === MALFORMED && this.#isRefused(view, MALFORMED_SET, policy, nowMs))
       reason = Reason.malformedQuery
-    if (reason === Reason.withinLimit) reason = this.#limits.admit(view, service, policy, nowMs)
-    if (reason !== Reason.withinLimit && reason !== Reason.knownGood) {
-      if (this.#limits.refusedKind === SOURCE_LIMIT) this.#limits.unsettle(view, service)
+    if (reason === WITHIN_LIMIT) reason = this.limits.admit(view, service, policy, nowMs)
+    if (reason !== WITHIN_LIMIT && reason !== KNOWN_GOOD) {
+      if (this.limits.refusedKind === SOURCE_LIMIT) this.limits.unsettle(view, service)
       return reason
     }
-    this.#limits.attend(nowMs)
-    return kind === DnsKind.cutShort ? Reason.cutShort : reason
+    this.limits.attend(nowMs)
+    return kind === CUT_SHORT ? Reason.cutShort : reason
   }
 
   /** Whether the datagram judged last, which is refused, is one of those that are answered with TC=1. */
   slips(bytes: Uint8Array, view: PacketView, policy: CompiledPolicy, nowMs: number): boolean {
-    return this.#slips.choose(bytes, view, this.message, policy, nowMs)
+    return this.replies.choose(bytes, view, this.message, policy, nowMs)
   }
 
   #judgeReverse(view: PacketView, service: number, policy: CompiledPolicy, nowMs: number): Reason {
@@ -77,25 +96,23 @@ export class Dns {
     const isFlooded = hasFloods && rate.isFlooded
     // During a flood, forged addresses would wash out the records of those who do walk.
     const sweep =
-      policy.sweepNames === 0
-        ? SweepKind.none
-        : this.sweeps.note(view, this.message, policy, nowMs, !isFlooded)
+      policy.sweepNames === 0 ? NO_SWEEP : this.sweeps.note(view, this.message, policy, nowMs, !isFlooded)
     let standing = this.#standing(view, service, isFlooded, nowMs)
-    if (sweep !== SweepKind.none) {
-      const mostly = standing === Standing.known ? standing : Standing.ordinary
-      if (this.#isRefused(view, DnsSet.sweep, policy, nowMs, mostly)) return Reason.sweep
+    if (sweep !== NO_SWEEP) {
+      const mostly = standing === KNOWN ? standing : ORDINARY
+      if (this.#isRefused(view, SWEEP_SET, policy, nowMs, mostly)) return Reason.sweep
     }
-    const share = standing === Standing.barred ? this.#shareOf(view, service, nowMs) : NO_SHARE
-    const isGuest = share !== NO_SHARE && rate.hasRoom(share, nowMs)
-    if (isGuest) standing = Standing.ordinary
-    const reason = this.#limits.admit(view, DnsSet.reverse, policy, nowMs, standing)
+    const share = standing === BARRED ? this.#shareOf(view, service, nowMs) : WITHOUT_SHARE
+    const isGuest = share !== WITHOUT_SHARE && rate.hasRoom(share, nowMs)
+    if (isGuest) standing = ORDINARY
+    const reason = this.limits.admit(view, REVERSE_SET, policy, nowMs, standing)
     if (reason === Reason.sourceLimit || reason === Reason.networkLimit) return Reason.reverseLimit
     if (hasFloods) rate.count(policy, nowMs)
-    if (reason === Reason.withinLimit) {
+    if (reason === WITHIN_LIMIT) {
       if (isGuest) rate.take(share, policy, nowMs)
       return reason
     }
-    return standing === Standing.barred ? Reason.reverseFlood : Reason.reverseLimit
+    return standing === BARRED ? Reason.reverseFlood : Reason.reverseLimit
   }
 
   #isRefused(
@@ -103,22 +120,22 @@ export class Dns {
     set: number,
     policy: CompiledPolicy,
     nowMs: number,
-    standing: Standing = Standing.ordinary,
+    standing: Standing = ORDINARY,
   ): boolean {
-    return this.#limits.admit(view, set, policy, nowMs, standing) !== Reason.withinLimit
+    return this.limits.admit(view, set, policy, nowMs, standing) !== WITHIN_LIMIT
   }
 
   /** In a flood, who has been steady before is served like everybody is at other times. */
   #standing(view: PacketView, service: number, isFlooded: boolean, nowMs: number): Standing {
-    if (this.#limits.knownAs(view, service, nowMs) !== Known.none) return Standing.known
-    if (!isFlooded) return Standing.ordinary
-    const attendedMs = this.#limits.attendedMs(view, service, this.rate.sinceMs)
-    return attendedMs >= STEADY_MS ? Standing.ordinary : Standing.barred
+    if (this.limits.knownAs(view, service, nowMs) !== UNKNOWN) return KNOWN
+    if (!isFlooded) return ORDINARY
+    const attendedMs = this.limits.attendedMs(view, service, this.rate.sinceMs)
+    return attendedMs >= STEADY_MS ? ORDINARY : BARRED
   }
 
   /** Which share of a flood's threshold the source may draw from. */
   #shareOf(view: PacketView, service: number, nowMs: number): number {
-    if (this.#limits.attendedMs(view, service, this.rate.sinceMs) >= HERE_MS) return FloodShare.before
-    return this.#limits.attendedMs(view, service, nowMs) >= HERE_MS ? FloodShare.since : NO_SHARE
+    if (this.limits.attendedMs(view, service, this.rate.sinceMs) >= HERE_MS) return FloodShare.before
+    return this.limits.attendedMs(view, service, nowMs) >= HERE_MS ? FloodShare.since : WITHOUT_SHARE
   }
 }

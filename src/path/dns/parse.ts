@@ -1,6 +1,16 @@
 import { DnsKind, type DnsMessage } from './message.ts'
 import { isReverseName, readReverseName } from './reverse-name.ts'
 
+// Constants of this module cost compiled code nothing; an import is looked up each time.
+const {
+  forward: FORWARD,
+  reverse: REVERSE,
+  other: OTHER,
+  malformed: MALFORMED,
+  cutShort: CUT_SHORT,
+  answer: ANSWER,
+} = DnsKind
+
 const HEADER_BYTES = 12
 
 /** With the zero byte at its end (RFC 1035, 2.3.4). */
@@ -36,34 +46,41 @@ export function parseDns(
   message.family = 0
   message.type = 0
   const kind = readMessage(message, bytes, start, end)
-  message.kind = kind === DnsKind.cutShort && !isCut ? DnsKind.malformed : kind
+  message.kind = kind === CUT_SHORT && !isCut ? MALFORMED : kind
   return message.kind
+}
+
+/** Whether the first question in `bytes[start, end)` is of type PTR: as quickly as it can be told, and no more is. */
+export function asksForName(bytes: Uint8Array, start: number, end: number): boolean {
+  let at = start + HEADER_BYTES
+  while (at < end && bytes[at] !== 0) at += 1 + bytes[at]!
+  return at + 2 < end && bytes[at + 2] === PTR
 }
 
 /** The kind; `cutShort` where the bytes end too early. */
 function readMessage(message: DnsMessage, bytes: Uint8Array, start: number, end: number): DnsKind {
-  if (start + HEADER_BYTES > end) return DnsKind.cutShort
+  if (start + HEADER_BYTES > end) return CUT_SHORT
   const flags = uint16(bytes, start + 2)
   if ((flags & 0x8000) !== 0) {
     // What it answers is told by the question that it repeats.
     if (uint16(bytes, start + 4) === 1) readQuestion(message, bytes, start + HEADER_BYTES, end)
-    return DnsKind.answer
+    return ANSWER
   }
   const opcode = (flags >> 11) & 15
-  if (opcode !== QUERY) return opcode === NOTIFY || opcode === UPDATE ? DnsKind.other : DnsKind.malformed
+  if (opcode !== QUERY) return opcode === NOTIFY || opcode === UPDATE ? OTHER : MALFORMED
   const questions = uint16(bytes, start + 4)
   const answers = uint16(bytes, start + 6)
   const authorities = uint16(bytes, start + 8)
-  if (answers !== 0) return DnsKind.malformed
+  if (answers !== 0) return MALFORMED
   if (questions !== 1) {
     // One that has only an OPT record asks for a new cookie (RFC 7873, 5.4). More than one never worked
     // and is forbidden (RFC 9619).
     const isForCookie = questions === 0 && authorities === 0 && uint16(bytes, start + 10) === 1
-    return isForCookie ? DnsKind.other : DnsKind.malformed
+    return isForCookie ? OTHER : MALFORMED
   }
   const kind = readQuestion(message, bytes, start + HEADER_BYTES, end)
   // Only IXFR has a record with its question (RFC 1995, 3).
-  if (authorities !== 0 && kind !== DnsKind.cutShort && message.type !== IXFR) return DnsKind.malformed
+  if (authorities !== 0 && kind !== CUT_SHORT && message.type !== IXFR) return MALFORMED
   return kind
 }
 
@@ -71,27 +88,26 @@ function readQuestion(message: DnsMessage, bytes: Uint8Array, nameStart: number,
   let at = nameStart
   let labels = 0
   for (;;) {
-    if (at >= end) return DnsKind.cutShort
+    if (at >= end) return CUT_SHORT
     const length = bytes[at]!
     if (length === 0) break
     // Compression pointers too: the first name of a message has nothing to point at.
-    if (length > MOST_LABEL_BYTES || at + 1 + length + 1 - nameStart > MOST_NAME_BYTES)
-      return DnsKind.malformed
+    if (length > MOST_LABEL_BYTES || at + 1 + length + 1 - nameStart > MOST_NAME_BYTES) return MALFORMED
     message.labelAt[labels++] = at
     at += 1 + length
   }
   message.labels = labels
-  if (at + 5 > end) return DnsKind.cutShort
+  if (at + 5 > end) return CUT_SHORT
   message.type = uint16(bytes, at + 1)
   message.class = uint16(bytes, at + 3)
   // AXFR is for TCP (RFC 5936, 4.2), OPT is no question, and type 0 is reserved (RFC 6895, 3.1).
-  if (message.type === AXFR || message.type === OPT || message.type === 0) return DnsKind.malformed
+  if (message.type === AXFR || message.type === OPT || message.type === 0) return MALFORMED
   message.questionEnd = at + 5
   const asksForNames = message.type === PTR || message.type === ANY
   const isInternet = message.class === IN || message.class === ANY
-  if (!asksForNames || !isInternet || !isReverseName(message, bytes)) return DnsKind.forward
+  if (!asksForNames || !isInternet || !isReverseName(message, bytes)) return FORWARD
   readReverseName(message, bytes)
-  return DnsKind.reverse
+  return REVERSE
 }
 
 function uint16(bytes: Uint8Array, at: number): number {

@@ -25,7 +25,12 @@ export function isReverseName(message: DnsMessage, bytes: Uint8Array): boolean {
  * `5.0/25.2.0.192.in-addr.arpa` for 192.0.2.5.
  */
 export function readReverseName(message: DnsMessage, bytes: Uint8Array): void {
-  message.address.fill(0)
+  const { address } = message
+  // One by one: `fill` is a call out of compiled code.
+  address[0] = 0
+  address[1] = 0
+  address[2] = 0
+  address[3] = 0
   message.hasMore = false
   if (message.family === 4) readOctets(message, bytes)
   else readNibbles(message, bytes)

@@ -56,25 +56,24 @@ export interface ReverseRateState {
 export class ReverseRate {
   static readonly BYTES = (SHARES + PARTS.length) * 8
 
-  readonly #numbers: Float64Array
+  declare private readonly numbers: Float64Array
 
   constructor(memory: SharedArrayBuffer) {
-    this.#numbers = new Float64Array(memory)
+    this.numbers = new Float64Array(memory)
   }
 
   get isFlooded(): boolean {
-    return this.#numbers[FLOODED] === 1
+    return this.numbers[FLOODED] === 1
   }
 
   /** When the flood began, or the last one ended. */
   get sinceMs(): number {
-    return this.#numbers[SINCE]!
+    return this.numbers[SINCE]!
   }
 
-  /** Counts a query. */
+  /** Counts a query, of the second that `advance` has come to. */
   count(policy: CompiledPolicy, nowMs: number): void {
-    const numbers = this.#numbers
-    this.advance(policy, nowMs)
+    const numbers = this.numbers
     numbers[COUNT]!++
     const level = Math.max(numbers[LEVEL]!, policy.usualPerSecond)
     if (numbers[FLOODED] === 0 && numbers[COUNT]! > policy.floodFactor * level) {
@@ -87,12 +86,12 @@ export class ReverseRate {
 
   /** Whether a share of `FloodShare` has a token left. */
   hasRoom(share: number, nowMs: number): boolean {
-    return this.#numbers[SHARES + share]! <= nowMs + SHARE_BURST_MS
+    return this.numbers[SHARES + share]! <= nowMs + SHARE_BURST_MS
   }
 
   /** Takes a token of a share. */
   take(share: number, policy: CompiledPolicy, nowMs: number): void {
-    const numbers = this.#numbers
+    const numbers = this.numbers
     const at = SHARES + share
     const perSecond = numbers[LEVEL]! * policy.floodFactor * PARTS[share]!
     numbers[at] = Math.max(numbers[at]!, nowMs) + 1000 / perSecond
@@ -100,10 +99,11 @@ export class ReverseRate {
 
   /** Closes the seconds that are over. A clock that jumps back costs the second it jumps in. */
   advance(policy: CompiledPolicy, nowMs: number): void {
-    const numbers = this.#numbers
+    const numbers = this.numbers
+    const sinceMs = nowMs - numbers[SECOND]! * 1000
+    if (sinceMs >= 0 && sinceMs < 1000) return
     const second = Math.floor(nowMs / 1000)
     const passed = second - numbers[SECOND]!
-    if (passed === 0) return
     if (numbers[LEVEL]! < policy.usualPerSecond) numbers[LEVEL] = policy.usualPerSecond
     if (passed > 0) {
       this.#close(numbers[COUNT]!, 1, policy, nowMs)
@@ -116,7 +116,7 @@ export class ReverseRate {
 
   /** For the control thread. Nobody closes seconds while no query comes: then `nowMs` tells that it is calm. */
   state(policy: CompiledPolicy, nowMs: number): ReverseRateState {
-    const numbers = this.#numbers
+    const numbers = this.numbers
     const idleSeconds = Math.floor(nowMs / 1000) - numbers[SECOND]!
     const level = Math.max(numbers[LEVEL]!, policy.usualPerSecond)
     return {
@@ -131,7 +131,7 @@ export class ReverseRate {
 
   /** Closes `seconds` seconds with `count` queries each. */
   #close(count: number, seconds: number, policy: CompiledPolicy, nowMs: number): void {
-    const numbers = this.#numbers
+    const numbers = this.numbers
     const level = numbers[LEVEL]!
     if (numbers[FLOODED] === 0) {
       if (count > level) numbers[LEVEL] = level * GROWTH

@@ -10,6 +10,9 @@ export const SWEEP_KINDS = ['none', 'sequential', 'random', 'tree'] as const
 export const SweepKind = { none: 0, sequential: 1, random: 2, tree: 3 } as const
 export type SweepKind = (typeof SweepKind)[keyof typeof SweepKind]
 
+// Constants of this module cost compiled code nothing; an import is looked up each time.
+const { none: NONE, sequential: SEQUENTIAL, random: RANDOM, tree: TREE } = SweepKind
+
 /** A record is a cache line: the time as a double, then words, then numbers that fade as 32-bit floats. */
 const WORDS = 16
 const ADDRESS = 2
@@ -68,17 +71,16 @@ export interface SweepEvidence {
  * A record that is forgotten costs the host as many names as make a sweep.
  */
 export class Sweeps {
-  readonly #table: BucketTable
-  readonly #times: Float64Array
-  readonly #words: Uint32Array
-  readonly #floats: Float32Array
+  declare private readonly table: BucketTable
+  declare private readonly times: Float64Array
+  declare private readonly words: Uint32Array
+  declare private readonly floats: Float32Array
   /** By kind; recognised since the start. */
-  readonly #recognised: Float64Array
+  declare private readonly recognised: Float64Array
 
-  /** Bytes of memory for `entries` sources and networks. */
-  static bytes(entries: number): { readonly table: number; readonly records: number } {
-    const table = BucketTable.bytes(entries)
-    return { table, records: BucketTable.slots(table) * WORDS * 4 }
+  /** Bytes of memory for the records behind a table of so many bytes. */
+  static recordBytes(tableBytes: number): number {
+    return BucketTable.slots(tableBytes) * WORDS * 4
   }
 
   constructor(
@@ -88,11 +90,21 @@ export class Sweeps {
     stats: Float64Array,
     recognised: Float64Array,
   ) {
-    this.#table = new BucketTable(table, stats, seed)
-    this.#times = new Float64Array(records)
-    this.#words = new Uint32Array(records)
-    this.#floats = new Float32Array(records)
-    this.#recognised = recognised
+    this.table = new BucketTable(table, stats, seed)
+    this.times = new Float64Array(records)
+    this.words = new Uint32Array(records)
+    this.floats = new Float32Array(records)
+    this.recognised = recognised
+  }
+
+  /** Asks for the memory that `note` will look at first, as `Limits.touch` does. */
+  touch(view: PacketView): number {
+    const { table, words } = this
+    const family = view.family === 6 ? 1 : 0
+    const source = table.firstSlot(view.sourceHigh, view.sourceLow, 2 | family)
+    const network = table.firstSlot(view.sourceHigh, networkBits(view), 4 | family)
+    const bySource = table.touch(source) ^ words[BucketTable.numberOf(source) * WORDS]!
+    return bySource ^ table.touch(network) ^ words[BucketTable.numberOf(network) * WORDS]!
   }
 
   /**
@@ -123,7 +135,7 @@ export class Sweeps {
       nowMs,
       NETWORK_FACTOR,
     )
-    return bySource === SweepKind.none ? byNetwork : bySource
+    return bySource === NONE ? byNetwork : bySource
   }
 
   /**
@@ -138,36 +150,36 @@ export class Sweeps {
     nowMs: number,
     withinMs: number,
   ): SweepEvidence | undefined {
-    const slot = this.#table.find(high, low, (isNetwork ? 4 : 2) | (family === 6 ? 1 : 0))
+    const slot = this.table.find(high, low, (isNetwork ? 4 : 2) | (family === 6 ? 1 : 0))
     if (slot < 0) return undefined
     const at = BucketTable.numberOf(slot) * WORDS
-    const elapsed = Math.max(0, nowMs - this.#times[at >> 1]!)
+    const elapsed = Math.max(0, nowMs - this.times[at >> 1]!)
     const kept = withinMs / (withinMs + elapsed)
-    const steps = this.#floats[at + STEPS]! || 1
+    const steps = this.floats[at + STEPS]! || 1
     return {
-      kind: SWEEP_KINDS[this.#words[at + KIND]!]!,
-      names: this.#floats[at + NAMES]! * kept,
-      partial: this.#floats[at + PARTIAL]! * kept,
-      near: this.#floats[at + NEAR]! / steps,
-      within: this.#floats[at + WITHIN]! / steps,
-      meanDistance: this.#floats[at + DISTANCE]! / steps,
+      kind: SWEEP_KINDS[this.words[at + KIND]!]!,
+      names: this.floats[at + NAMES]! * kept,
+      partial: this.floats[at + PARTIAL]! * kept,
+      near: this.floats[at + NEAR]! / steps,
+      within: this.floats[at + WITHIN]! / steps,
+      meanDistance: this.floats[at + DISTANCE]! / steps,
     }
   }
 
   #find(high: number, low: number, tag: number, nowMs: number, mayInsert: boolean): number {
-    let slot = this.#table.find(high, low, tag)
+    let slot = this.table.find(high, low, tag)
     if (slot < 0 && mayInsert) {
-      slot = this.#table.insert(high, low, tag, nowMs)
+      slot = this.table.insert(high, low, tag, nowMs)
       const at = BucketTable.numberOf(slot) * WORDS
-      this.#words.fill(0, at, at + WORDS)
-      this.#times[at >> 1] = nowMs
+      this.words.fill(0, at, at + WORDS)
+      this.times[at >> 1] = nowMs
     }
     return slot
   }
 
   #note(slot: number, message: DnsMessage, policy: CompiledPolicy, nowMs: number, factor: number): SweepKind {
-    if (slot < 0) return SweepKind.none
-    const words = this.#words
+    if (slot < 0) return NONE
+    const words = this.words
     const at = BucketTable.numberOf(slot) * WORDS
     const isWhole = message.prefixLength === (message.family === 4 ? 32 : 128)
     // A name below an address or prefix, such as lb._dns-sd._udp (RFC 6763, 11), says nothing about a walk.
@@ -176,10 +188,10 @@ export class Sweeps {
     if (weight > 0) {
       this.#fade(at, policy.sweepWithinMs, nowMs)
       if (isWhole) this.#step(at, message, weight)
-      else this.#floats[at + PARTIAL]! += weight
+      else this.floats[at + PARTIAL]! += weight
       this.#judge(at, policy.sweepNames * factor, policy.sweepPartial * factor)
-      const keptMs = Math.min(KEPT_MS, this.#floats[at + NAMES]! * KEPT_MS_PER_NAME)
-      this.#table.fullAtMs[slot] = nowMs + keptMs
+      const keptMs = Math.min(KEPT_MS, this.floats[at + NAMES]! * KEPT_MS_PER_NAME)
+      this.table.fullAtMs[slot] = nowMs + keptMs
     }
     if (counts && isWhole) this.#remember(at, message)
     return words[at + KIND] as SweepKind
@@ -190,7 +202,7 @@ export class Sweeps {
    * stands, which are those that fell on bits set already (linear counting, Whang 1990).
    */
   #newness(at: number, { address, prefixLength }: DnsMessage): number {
-    const words = this.#words
+    const words = this.words
     let hash = Math.imul(address[0]! ^ prefixLength, 0x9e3779b1)
     hash = Math.imul(hash ^ (hash >>> 15) ^ address[1]!, 0x85ebca6b)
     hash = Math.imul(hash ^ (hash >>> 13) ^ address[2]!, 0xc2b2ae35)
@@ -211,16 +223,16 @@ export class Sweeps {
   /** Over n even steps of a time t together, the factors come to about exp(-t / within). */
   #fade(at: number, withinMs: number, nowMs: number): void {
     const timeAt = at >> 1
-    const elapsed = nowMs - this.#times[timeAt]!
-    this.#times[timeAt] = nowMs
+    const elapsed = nowMs - this.times[timeAt]!
+    this.times[timeAt] = nowMs
     if (!(elapsed > 0)) return
     const kept = withinMs / (withinMs + elapsed)
-    for (let i = at + NAMES; i <= at + PARTIAL; i++) this.#floats[i]! *= kept
+    for (let i = at + NAMES; i <= at + PARTIAL; i++) this.floats[i]! *= kept
   }
 
   #step(at: number, { address, family }: DnsMessage, weight: number): void {
-    const words = this.#words
-    const floats = this.#floats
+    const words = this.words
+    const floats = this.floats
     floats[at + NAMES]! += weight
     if (words[at + FAMILY] === 0) return
     floats[at + STEPS]! += weight
@@ -251,7 +263,7 @@ export class Sweeps {
     let nearest = 0
     let least = Number.POSITIVE_INFINITY
     for (let i = 0; i < 4; i++) {
-      const distance = Math.abs(this.#words[at + ADDRESS + i]! - address)
+      const distance = Math.abs(this.words[at + ADDRESS + i]! - address)
       if (distance >= least) continue
       least = distance
       nearest = i
@@ -261,7 +273,7 @@ export class Sweeps {
 
   /** The four words hold the last IPv6 address, or the last four of IPv4: so walks that are mixed are told apart. */
   #remember(at: number, { address, family }: DnsMessage): void {
-    const words = this.#words
+    const words = this.words
     const isFirst = (words[at + FAMILY]! & 15) !== family
     if (family === 6) {
       words[at + FAMILY] = 6
@@ -278,16 +290,16 @@ export class Sweeps {
 
   /** What it was taken for it stays until half of what makes a sweep has faded. */
   #judge(at: number, names: number, partial: number): void {
-    const floats = this.#floats
+    const floats = this.floats
     const steps = floats[at + STEPS]! * SHARE
-    const was = this.#words[at + KIND]!
-    let kind: SweepKind = SweepKind.none
-    if (floats[at + PARTIAL]! >= partial) kind = SweepKind.tree
-    else if (floats[at + NAMES]! >= names && floats[at + NEAR]! >= steps) kind = SweepKind.sequential
-    else if (floats[at + NAMES]! >= names && floats[at + WITHIN]! >= steps) kind = SweepKind.random
+    const was = this.words[at + KIND]!
+    let kind: SweepKind = NONE
+    if (floats[at + PARTIAL]! >= partial) kind = TREE
+    else if (floats[at + NAMES]! >= names && floats[at + NEAR]! >= steps) kind = SEQUENTIAL
+    else if (floats[at + NAMES]! >= names && floats[at + WITHIN]! >= steps) kind = RANDOM
     else if (floats[at + NAMES]! >= names / 2 || floats[at + PARTIAL]! >= partial / 2) kind = was as SweepKind
-    this.#words[at + KIND] = kind
-    if (kind !== SweepKind.none && was === SweepKind.none) this.#recognised[kind]!++
+    this.words[at + KIND] = kind
+    if (kind !== NONE && was === NONE) this.recognised[kind]!++
   }
 }
 

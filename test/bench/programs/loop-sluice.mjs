@@ -5,6 +5,7 @@ import { readSync } from 'node:fs'
 import { loadPolicy } from '../../../dist/config/load.js'
 import { DROP, LENGTH_WORD, OFFSET_WORD, PACKET_WORDS, PacketQueue } from '../../../dist/kernel/queue.js'
 import { compilePolicy } from '../../../dist/path/compile.js'
+import { KnownGood } from '../../../dist/path/known-good.js'
 import { Pipeline } from '../../../dist/path/pipeline.js'
 import { Verdict } from '../../../dist/path/reasons.js'
 import { ServiceSlots } from '../../../dist/path/service-slots.js'
@@ -23,6 +24,10 @@ const queue = new PacketQueue(
   (count) => {
     const { bytes, packets, verdicts, nowMs } = queue
     const now = nowMs[0]
+    if (pipeline.isLarge) {
+      for (let at = 0; at < count * PACKET_WORDS; at += PACKET_WORDS)
+        pipeline.touch(bytes, packets[at + OFFSET_WORD], packets[at + LENGTH_WORD])
+    }
     for (let i = 0; i < count; i++) {
       const at = i * PACKET_WORDS
       if (pipeline.judge(bytes, packets[at + OFFSET_WORD], packets[at + LENGTH_WORD], now) === Verdict.drop) {
@@ -48,7 +53,10 @@ function waitForNumber() {
   const bytes = readSync(0, line)
   if (bytes === 0) return queue.close()
   // Every drain meets the same buckets, all of them full.
-  pipeline = new Pipeline(compilePolicy(policy, new ServiceSlots()), createSharedState(policy.sources))
+  pipeline = new Pipeline(
+    compilePolicy(policy, new ServiceSlots()),
+    createSharedState(policy.sources, KnownGood.create()),
+  )
   left = Number(line.toString('utf8', 0, bytes))
   dropped = 0
   cpu = process.cpuUsage()

@@ -1,6 +1,6 @@
-import { LRUCache } from 'lru-cache'
 import type { NetworkPolicy } from '../config/policy.ts'
 import { covers, formatPrefix, type Prefix, parsePrefix, widen } from '../net/prefix.ts'
+import { RecentMap } from './recent-map.ts'
 
 /** Networks that are remembered; beyond it the one that nobody failed from for longest begins anew. */
 const NETWORKS_MAX = 16_384
@@ -24,10 +24,7 @@ const LEVELS = {
 export class FailingNetworks {
   /** Told of each key whose list is new, changed or gone. */
   onChange: (key: string) => void = () => {}
-  readonly #networks = new LRUCache<string, Map<string, number>>({
-    max: NETWORKS_MAX,
-    dispose: (_, key) => this.onChange(key),
-  })
+  readonly #networks = new RecentMap<string, Map<string, number>>(NETWORKS_MAX, (key) => this.onChange(key))
 
   /** Notes that `source` has failed, or offended. @returns the widest network that is an offender by that, if any */
   fail(source: Prefix, service: string, policy: NetworkPolicy, nowMs: number): Prefix | undefined {

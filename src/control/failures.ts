@@ -1,5 +1,5 @@
-import { LRUCache } from 'lru-cache'
 import type { FailurePolicy } from '../config/policy.ts'
+import { RecentMap } from './recent-map.ts'
 
 /**
  * Sources and services that are remembered, at about 150 bytes each. Beyond it the one that failed longest
@@ -40,10 +40,7 @@ export interface FailureReading {
 export class Failures {
   /** Told of each key whose record is new, changed or gone. */
   onChange: (key: string) => void = () => {}
-  readonly #records = new LRUCache<string, FailureRecord>({
-    max: RECORDS_MAX,
-    dispose: (_, key) => this.onChange(key),
-  })
+  readonly #records = new RecentMap<string, FailureRecord>(RECORDS_MAX, (key) => this.onChange(key))
 
   /** Adds failed tries. @returns how many are held against `key` now */
   fail(key: string, tries: number, policy: FailurePolicy, nowMs: number): number {

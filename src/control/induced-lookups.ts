@@ -1,10 +1,10 @@
-import { LRUCache } from 'lru-cache'
 import type { Policy, Service } from '../config/policy.ts'
 import { formatPrefix, type Prefix, widen } from '../net/prefix.ts'
 import { HeavyHitters } from '../path/heavy-hitters.ts'
 import type { OwnLookup } from '../path/lookup-ring.ts'
 import { sourceKey, sourcePrefix } from '../path/source-ring.ts'
 import { HourCount } from './hour-count.ts'
+import { RecentMap } from './recent-map.ts'
 
 /** A client looks like the cause of a lookup while its last connection is not longer ago. sshd waits 120 s for a login. */
 const CONNECTED_WITHIN_MS = 150_000
@@ -56,8 +56,8 @@ export class InducedLookups {
   readonly #options: InducedLookupsOptions
   readonly #services = new Map<string, HourCount>()
   readonly #causes: HeavyHitters
-  readonly #last = new LRUCache<string, { id: number; atMs: number; localAtMs: number }>({ max: REMEMBERED })
-  readonly #strikes = new LRUCache<string, { count: number; sinceMs: number }>({ max: REMEMBERED })
+  readonly #last = new RecentMap<string, { id: number; atMs: number; localAtMs: number }>(REMEMBERED)
+  readonly #strikes = new RecentMap<string, { count: number; sinceMs: number }>(REMEMBERED)
 
   constructor(options: InducedLookupsOptions) {
     this.#options = options

@@ -1,5 +1,5 @@
-import { LRUCache } from 'lru-cache'
 import { formatPrefix, type Prefix } from '../net/prefix.ts'
+import { RecentMap } from './recent-map.ts'
 
 export interface OffendersOptions {
   /** Sources remembered; beyond it the one that offended longest ago is forgotten, and starts afresh. */
@@ -20,30 +20,23 @@ export interface Offences {
 export class Offenders {
   /** Told of each source whose record is new, changed or gone. */
   onChange: (source: string) => void = () => {}
-  readonly #offences: LRUCache<string, Omit<Offences, 'forgottenMs'>>
+  /** Counts for offences from now on. */
+  memoryMs: number
+  readonly #offences: RecentMap<string, Offences>
   readonly #now: () => number
 
   constructor({ max, memoryMs, now }: OffendersOptions) {
-    this.#offences = new LRUCache({
-      max,
-      ttl: memoryMs,
-      ttlResolution: 0,
-      perf: { now },
-      dispose: (_, source) => this.onChange(source),
-    })
+    this.memoryMs = memoryMs
+    this.#offences = new RecentMap(max, (source) => this.onChange(source))
     this.#now = now
-  }
-
-  /** Counts for offences from now on. */
-  set memoryMs(ms: number) {
-    this.#offences.ttl = ms
   }
 
   /** Remembers one more offence of `source`; returns how many that makes. */
   offend(source: Prefix): number {
     const key = formatPrefix(source)
-    const count = (this.#offences.get(key)?.count ?? 0) + 1
-    this.#offences.set(key, { count, lastMs: this.#now() })
+    const count = (this.read(key)?.count ?? 0) + 1
+    const lastMs = this.#now()
+    this.#offences.set(key, { count, lastMs, forgottenMs: lastMs + this.memoryMs })
     this.onChange(key)
     return count
   }
@@ -54,24 +47,25 @@ export class Offenders {
 
   /** The sources that are remembered, as text. */
   keys(): Iterable<string> {
-    return this.#offences.keys()
+    return this.#offences.keys().filter((key) => this.read(key) !== undefined)
   }
 
   /** Like `find`, by the text of the source. */
   read(key: string): Offences | undefined {
     const known = this.#offences.peek(key)
-    return known && { ...known, forgottenMs: this.#now() + this.#offences.getRemainingTTL(key) }
+    return known !== undefined && this.#now() <= known.forgottenMs ? known : undefined
   }
 
   /** Takes over what an earlier run has known of a source. */
-  recall(source: Prefix, { count, lastMs, forgottenMs }: Offences): void {
+  recall(source: Prefix, offences: Offences): void {
     const key = formatPrefix(source)
-    this.#offences.set(key, { count, lastMs }, { ttl: forgottenMs - this.#now() })
+    this.#offences.set(key, offences)
     this.onChange(key)
   }
 
   /** `source` starts afresh. */
   forget(source: Prefix): void {
-    this.#offences.delete(formatPrefix(source))
+    const key = formatPrefix(source)
+    if (this.#offences.delete(key)) this.onChange(key)
   }
 }

@@ -1,6 +1,6 @@
-import { LRUCache } from 'lru-cache'
 import type { Service } from '../config/policy.ts'
 import { formatPrefix, type Prefix } from '../net/prefix.ts'
+import { RecentMap } from './recent-map.ts'
 
 /** Sources whose handshakes are remembered. Who is forgotten has to complete some more before he is banned. */
 const SOURCES_MAX = 65_536
@@ -19,7 +19,7 @@ interface Handshakes {
 export class Proofs {
   windowMs: number
   readonly #now: () => number
-  readonly #sources = new LRUCache<string, Handshakes>({ max: SOURCES_MAX })
+  readonly #sources = new RecentMap<string, Handshakes>(SOURCES_MAX)
 
   constructor(windowMs: number, now: () => number) {
     this.windowMs = windowMs

@@ -1,6 +1,6 @@
-import { LRUCache } from 'lru-cache'
 import { formatPrefix } from '../net/prefix.ts'
 import type { Outcome } from './outcome.ts'
+import { RecentMap } from './recent-map.ts'
 import type { Session } from './session.ts'
 
 /** At about 200 bytes a session, 2 MB. Who is forgotten only has his sessions told to nobody. */
@@ -19,7 +19,7 @@ export interface JudgedSession {
 
 /** The last few sessions of each source, for people who ask why. Nothing is decided by them. */
 export class RecentSessions {
-  readonly #sources = new LRUCache<string, JudgedSession[]>({ max: SOURCES_MAX })
+  readonly #sources = new RecentMap<string, JudgedSession[]>(SOURCES_MAX)
 
   add(judged: JudgedSession): void {
     const key = formatPrefix(judged.session.source)

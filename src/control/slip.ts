@@ -1,6 +1,6 @@
-import { LRUCache } from 'lru-cache'
 import type { Policy } from '../config/policy.ts'
 import { formatPrefix, type Prefix } from '../net/prefix.ts'
+import { RecentMap } from './recent-map.ts'
 import { tcpListeners } from './tcp-listeners.ts'
 
 /** A resolver comes back at once; a slow one takes a few seconds. */
@@ -15,7 +15,7 @@ export class Slip {
   obstacle = ''
   /** Sources that came back and so were proven. */
   proven = 0
-  readonly #asked = new LRUCache<string, number>({ max: REMEMBERED })
+  readonly #asked = new RecentMap<string, number>(REMEMBERED)
 
   asked(source: Prefix, serviceSlot: number, atMs: number): void {
     this.#asked.set(`${formatPrefix(source)} ${serviceSlot}`, atMs)

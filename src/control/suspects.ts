@@ -1,6 +1,6 @@
-import { LRUCache } from 'lru-cache'
 import { formatPrefix, type Prefix } from '../net/prefix.ts'
 import type { Offence } from './bans.ts'
+import { RecentMap } from './recent-map.ts'
 
 /** Whom a flood pushes out stays limited, and comes here again with his next refusals. */
 const SUSPECTS_MAX = 16_384
@@ -14,7 +14,7 @@ type Suspect = Offence & { readonly atMs: number }
 export class Suspects {
   readonly #now: () => number
   readonly #counts = new Map<string, number>()
-  readonly #sources = new LRUCache<string, Suspect[]>({ max: SUSPECTS_MAX })
+  readonly #sources = new RecentMap<string, Suspect[]>(SUSPECTS_MAX)
 
   constructor(now: () => number) {
     this.#now = now

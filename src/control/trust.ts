@@ -1,7 +1,7 @@
-import { LRUCache } from 'lru-cache'
 import type { TrustPolicy } from '../config/policy.ts'
 import { covers, formatPrefix, type Prefix, widen } from '../net/prefix.ts'
 import { Known, type KnownGood } from '../path/known-good.ts'
+import { RecentMap } from './recent-map.ts'
 
 /** A success counts as another use when this share of the term has passed since the use before. */
 const USE_AFTER = 0.25
@@ -48,53 +48,46 @@ export class Trust {
   /** Told of the key of each source that is new, changed or gone. */
   onChange: (key: string) => void = () => {}
   readonly #options: TrustOptions
-  readonly #trusted: LRUCache<string, Trusted>
+  readonly #trusted: RecentMap<string, Trusted>
   #policy: TrustPolicy
 
   constructor(options: TrustOptions) {
-    const { policy, now } = options
+    const { policy } = options
     this.#options = options
     this.#policy = policy
-    this.#trusted = new LRUCache({
-      max: policy.maxEntries,
-      ttl: policy.longestMs,
-      ttlResolution: 0,
-      perf: { now },
-      dispose: (trusted, key, reason) => {
-        if (reason === 'evict') this.#withdraw(trusted)
-        this.onChange(key)
-      },
+    this.#trusted = new RecentMap(policy.maxEntries, (key, trusted) => {
+      this.#withdraw(trusted)
+      this.onChange(key)
     })
   }
 
   /** Terms from now on; the number of entries stays. */
   set policy(policy: TrustPolicy) {
     this.#policy = policy
-    this.#trusted.ttl = policy.longestMs
   }
 
   /** Notes a session that has succeeded. */
   succeed(source: Prefix, service: string): void {
     const nowMs = this.#options.now()
-    const before = this.#trusted.get(keyOf(source, service))
+    const before = this.of(source, service)
     const next = before === undefined ? this.#begun(source, service, nowMs) : this.#used(before, nowMs)
     this.#keep(next)
   }
 
   /** Whether `source` is known good to `service` now. */
   has(source: Prefix, service: string): boolean {
-    const trusted = this.#trusted.peek(keyOf(source, service))
+    const trusted = this.of(source, service)
     return trusted !== undefined && endOf(trusted) > this.#options.now()
   }
 
   of(source: Prefix, service: string): Trusted | undefined {
-    return this.#trusted.peek(keyOf(source, service))
+    return this.#recall(keyOf(source, service))
   }
 
   /** Forgets `source`, which has failed too often. @returns whether it was known good */
   lose(source: Prefix, service: string): boolean {
     const wasKnown = this.has(source, service)
-    const trusted = this.#trusted.peek(keyOf(source, service))
+    const trusted = this.of(source, service)
     if (trusted !== undefined) this.#forget([trusted])
     if (wasKnown) this.lost++
     return wasKnown
@@ -116,7 +109,7 @@ export class Trust {
 
   /** All that are remembered, known good now or not. */
   entries(): Trusted[] {
-    return [...this.#trusted.values()]
+    return this.#trusted.values().filter((trusted) => !this.#isForgotten(trusted))
   }
 
   /** Those known good now. */
@@ -127,12 +120,12 @@ export class Trust {
 
   /** Of all that are remembered: source and service. */
   keys(): Iterable<string> {
-    return this.#trusted.keys()
+    return this.#trusted.keys().filter((key) => this.#recall(key) !== undefined)
   }
 
   /** Who is remembered under one of `keys`, and until when; monotonic ms. */
   read(key: string): { readonly trusted: Trusted; readonly forgottenMs: number } | undefined {
-    const trusted = this.#trusted.peek(key)
+    const trusted = this.#recall(key)
     return trusted && { trusted, forgottenMs: trusted.lastMs + this.#policy.longestMs }
   }
 
@@ -154,9 +147,19 @@ export class Trust {
 
   #keep(trusted: Trusted): void {
     const key = keyOf(trusted.source, trusted.service)
-    this.#trusted.set(key, trusted, { start: trusted.lastMs })
+    this.#trusted.set(key, trusted)
     if (endOf(trusted) > this.#options.now()) this.#publish(trusted)
     this.onChange(key)
+  }
+
+  #recall(key: string): Trusted | undefined {
+    const trusted = this.#trusted.peek(key)
+    return trusted === undefined || this.#isForgotten(trusted) ? undefined : trusted
+  }
+
+  /** After its longest term it is as if it had never been here; its place is taken back when it is needed. */
+  #isForgotten({ lastMs }: Trusted): boolean {
+    return this.#options.now() - lastMs > this.#policy.longestMs
   }
 
   #begun(source: Prefix, service: string, nowMs: number): Trusted {
@@ -184,7 +187,10 @@ export class Trust {
   }
 
   #forget(entries: readonly Trusted[]): void {
-    for (const { source, service } of entries) this.#trusted.delete(keyOf(source, service))
+    for (const { source, service } of entries) {
+      const key = keyOf(source, service)
+      if (this.#trusted.delete(key)) this.onChange(key)
+    }
     for (const trusted of entries) this.#withdraw(trusted)
   }
 

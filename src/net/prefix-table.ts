@@ -1,11 +1,21 @@
 import type { Family, Prefix } from './prefix.ts'
 
+/** What a word of an address leads to: the next word, or behind the last one a value. */
+type Words<T> = Map<number, Words<T> | T>
+
+/** The prefixes of one length. */
+interface SameLength<T> {
+  readonly length: number
+  readonly words: Words<T>
+}
+
 /**
  * Values by prefix, looked up by the address in a packet, as the kernel's hash:net sets do it: one probe
- * for each prefix length in use, however many prefixes there are.
+ * for each prefix length in use, however many prefixes there are. A probe is a look-up for each word of 32 bits,
+ * and allocates nothing.
  */
 export class PrefixTable<T> {
-  readonly #byLength: Readonly<Record<Family, Map<number, Map<Key, T>>>> = { 4: new Map(), 6: new Map() }
+  readonly #lengths: Readonly<Record<Family, SameLength<T>[]>> = { 4: [], 6: [] }
   #size = 0
 
   get size(): number {
@@ -14,37 +24,53 @@ export class PrefixTable<T> {
 
   /** The value of exactly `prefix`. */
   get({ family, bytes, length }: Prefix): T | undefined {
-    return this.#byLength[family].get(length)?.get(keyOf(family, bytes, 0, length))
+    const same = this.#lengths[family].find((each) => each.length === length)
+    return same && valueIn(same, bytes, 0)
   }
 
   set({ family, bytes, length }: Prefix, value: T): void {
-    const values = this.#byLength[family].get(length) ?? new Map<Key, T>()
-    this.#byLength[family].set(length, values)
-    const before = values.size
-    values.set(keyOf(family, bytes, 0, length), value)
-    this.#size += values.size - before
+    const lengths = this.#lengths[family]
+    let same = lengths.find((each) => each.length === length)
+    if (same === undefined) {
+      same = { length, words: new Map() }
+      lengths.push(same)
+    }
+    let { words } = same
+    let from = 0
+    for (; from + 32 < length; from += 32) {
+      const key = wordOf(bytes, from >> 3, 32)
+      const next = (words.get(key) as Words<T> | undefined) ?? new Map()
+      words.set(key, next)
+      words = next
+    }
+    const before = words.size
+    words.set(wordOf(bytes, from >> 3, length - from), value)
+    this.#size += words.size - before
   }
 
   /** Whether it was there. */
   delete({ family, bytes, length }: Prefix): boolean {
-    const values = this.#byLength[family].get(length)
-    if (values?.delete(keyOf(family, bytes, 0, length)) !== true) return false
-    if (values.size === 0) this.#byLength[family].delete(length)
+    const lengths = this.#lengths[family]
+    const at = lengths.findIndex((each) => each.length === length)
+    const same = lengths[at]
+    if (same === undefined || !remove(same.words, bytes, 0, length)) return false
+    if (same.words.size === 0) lengths.splice(at, 1)
     this.#size--
     return true
   }
 
   /** All values, in no particular order; deleting while going through them is fine. */
   *values(): Generator<T> {
-    for (const byLength of Object.values(this.#byLength)) {
-      for (const values of byLength.values()) yield* values.values()
+    for (const lengths of [this.#lengths[4], this.#lengths[6]]) {
+      for (const { words, length } of [...lengths]) yield* valuesOf(words, length)
     }
   }
 
   /** Whether a prefix around the address at `bytes[at]` is there, with a value that `counts`. */
   some(family: Family, bytes: Uint8Array, at: number, counts: (value: T) => boolean = always): boolean {
-    for (const [length, values] of this.#byLength[family]) {
-      const value = values.get(keyOf(family, bytes, at, length))
+    const lengths = this.#lengths[family]
+    for (let i = 0; i < lengths.length; i++) {
+      const value = valueIn(lengths[i]!, bytes, at)
       if (value !== undefined && counts(value)) return true
     }
     return false
@@ -55,19 +81,36 @@ function always(): boolean {
   return true
 }
 
-type Key = number | string
-
-/** The first `length` bits of an address: a number for IPv4, text for IPv6. */
-function keyOf(family: Family, bytes: Uint8Array, at: number, length: number): Key {
-  if (family === 4) return word(bytes, at, length)
-  let key = `${word(bytes, at, length)}`
-  for (let from = 32; from < length; from += 32) key += `,${word(bytes, at + from / 8, length - from)}`
-  return key
+function valueIn<T>({ words, length }: SameLength<T>, bytes: Uint8Array, at: number): T | undefined {
+  let found: Words<T> | T | undefined = words
+  let from = 0
+  for (; from + 32 < length; from += 32) {
+    found = (found as Words<T>).get(wordOf(bytes, at + (from >> 3), 32))
+    if (found === undefined) return undefined
+  }
+  return (found as Words<T>).get(wordOf(bytes, at + (from >> 3), length - from)) as T | undefined
 }
 
-/** The first `bits` bits of the 32 at `bytes[at]`. */
-function word(bytes: Uint8Array, at: number, bits: number): number {
+/** @param length bits of the prefix from `bytes[at]` on */
+function remove<T>(words: Words<T>, bytes: Uint8Array, at: number, length: number): boolean {
+  const key = wordOf(bytes, at, Math.min(32, length))
+  if (length <= 32) return words.delete(key)
+  const next = words.get(key) as Words<T> | undefined
+  if (next === undefined || !remove(next, bytes, at + 4, length - 32)) return false
+  if (next.size === 0) words.delete(key)
+  return true
+}
+
+function* valuesOf<T>(words: Words<T>, length: number): Generator<T> {
+  for (const found of words.values()) {
+    if (length <= 32) yield found as T
+    else yield* valuesOf(found as Words<T>, length - 32)
+  }
+}
+
+/** The first `bits` bits of the 32 at `bytes[at]`, signed: V8 keeps such a number without a box. */
+function wordOf(bytes: Uint8Array, at: number, bits: number): number {
   if (bits <= 0) return 0
   const all = (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
-  return (bits >= 32 ? all : all & (-1 << (32 - bits))) >>> 0
+  return bits >= 32 ? all : all & (-1 << (32 - bits))
 }

@@ -8,15 +8,42 @@ export class Attempt {
   bytes: Uint8Array = new Uint8Array()
   offset = 0
   length = 0
-  /** Unix time as the capture has it. */
-  timeMs = 0
-  /** Time of `CaptureClock`, which never goes back. */
-  nowMs = 0
-  /** Since the first packet of the replay. */
-  elapsedMs = 0
+  /** `timeMs`, `nowMs` and `elapsedMs`: a number that is handed from call to call costs an object on the heap. */
+  declare readonly times: Float64Array
   /** Its number in its capture, from 1, as in Wireshark. */
   number = 0
   readonly view = new PacketView()
+
+  constructor() {
+    this.times = new Float64Array(3)
+  }
+
+  /** Unix time as the capture has it. */
+  get timeMs(): number {
+    return this.times[0]!
+  }
+
+  set timeMs(ms: number) {
+    this.times[0] = ms
+  }
+
+  /** Time of `CaptureClock`, which never goes back. */
+  get nowMs(): number {
+    return this.times[1]!
+  }
+
+  set nowMs(ms: number) {
+    this.times[1] = ms
+  }
+
+  /** Since the first packet of the replay. */
+  get elapsedMs(): number {
+    return this.times[2]!
+  }
+
+  set elapsedMs(ms: number) {
+    this.times[2] = ms
+  }
 
   /** Where its source address begins in `bytes`. */
   get sourceAt(): number {

@@ -1,14 +1,19 @@
-import { LRUCache } from 'lru-cache'
 import type { Service } from '../config/policy.ts'
 import type { Family, Prefix } from '../net/prefix.ts'
 import { networkBits } from '../path/limits.ts'
 import { sourceKey } from '../path/source-ring.ts'
-import { BucketRecord, REFUSING_LIMIT, type Sight } from './bucket-record.ts'
+import { BucketIndex } from './bucket-index.ts'
+import { type BucketCounts, BucketRecord } from './bucket-record.ts'
+import { BucketRows } from './bucket-rows.ts'
 import type { Judgement } from './engine.ts'
 import { FirstSights, type SightKey } from './first-sights.ts'
+import { BANNED } from './replay-reason.ts'
 
 /** Names a source or network at a service in a Map: a number for IPv4, text for IPv6. */
 export type BucketKey = number | string
+
+// A constant of this module costs compiled code nothing; an import is looked up each time.
+const BY_BAN = BANNED
 
 /**
  * Records of sources, or of networks, in bounded memory. Those worth reporting are kept for good, as many
@@ -16,117 +21,106 @@ export type BucketKey = number | string
  * addresses, each seen once, does not wash out the one that was banned before it.
  */
 export class BucketRecords {
-  readonly #kind: 'source' | 'network'
-  readonly #services: readonly Service[]
-  readonly #kept = new Map<BucketKey, BucketRecord>()
-  readonly #others: LRUCache<BucketKey, BucketRecord>
-  readonly #firsts: FirstSights
-  #forgotten = 0
+  declare private readonly kind: 'source' | 'network'
+  declare private readonly services: readonly Service[]
+  declare private readonly rows: BucketRows
+  declare private readonly index: BucketIndex
+  declare private readonly firsts: FirstSights
 
   /** @param most how many are kept for good, and as many others, and of those seen only once */
   constructor(kind: 'source' | 'network', services: readonly Service[], most: number) {
-    this.#kind = kind
-    this.#services = services
-    this.#firsts = new FirstSights(most)
-    this.#others = new LRUCache({
-      max: most,
-      dispose: (_record, _key, why) => {
-        if (why === 'evict') this.#forgotten++
-      },
-    })
+    this.kind = kind
+    this.services = services
+    this.rows = new BucketRows(kind, services, BucketIndex.rows(most))
+    this.index = new BucketIndex(most)
+    this.firsts = new FirstSights(most)
   }
 
   /** Records forgotten for others; a source that comes back then counts anew. */
   get forgotten(): number {
-    return this.#forgotten + this.#firsts.forgotten
+    return this.index.forgotten + this.firsts.forgotten
   }
 
   /** Records the attempt. */
-  add(judgement: Judgement): void {
-    const key = sightKey(this.#kind, judgement)
-    const id = idOf(key)
-    const record = this.#kept.get(id) ?? this.#others.get(id) ?? this.#again(key)
-    const { reason, attempt } = judgement
-    const sight: Sight = { reason, timeMs: attempt.timeMs, elapsedMs: attempt.elapsedMs }
-    if (record === undefined && reason !== 'banned' && REFUSING_LIMIT[reason] !== this.#kind) {
-      this.#firsts.add(key, sight)
-    } else {
-      this.#count(id, record ?? this.#create(key), sight)
+  add({ attempt, slot, reasonNumber: reason }: Judgement): void {
+    const { view } = attempt
+    const high = view.sourceHigh
+    const low = this.kind === 'source' ? view.sourceLow : networkBits(view)
+    const tag = tagOf(slot, view.family)
+    const { rows, index } = this
+    const isNotable = rows.isNotableReason(reason)
+    let row = index.find(high, low, tag)
+    if (row < 0) row = this.#again(high, low, tag)
+    if (row < 0) {
+      // What a ban drops is never the only attempt of its source.
+      if (!isNotable && reason !== BY_BAN) {
+        this.firsts.add(high, low, tag, reason, attempt)
+        return
+      }
+      row = this.#insert(high, low, tag)
     }
-  }
-
-  /** The record of the attempt's source or network and its service, which `add` has been told of. */
-  find(judgement: Judgement): BucketRecord {
-    const key = sightKey(this.#kind, judgement)
-    const id = idOf(key)
-    return this.#kept.get(id) ?? this.#others.get(id) ?? this.#again(key) ?? this.#create(key)
+    rows.add(row, slot, reason, attempt)
+    if (isNotable) index.keep(row)
   }
 
   /** All that are remembered. */
   *[Symbol.iterator](): Generator<BucketRecord> {
-    yield* this.#kept.values()
-    yield* this.#others.values()
-    for (const [key, sight] of this.#firsts) {
-      const record = this.#recordOf(key)
-      record.add(sight)
-      yield record
+    const { index, rows, firsts } = this
+    for (const row of index) {
+      yield this.#recordOf(index.keyOf(row), rows.read(row))
+    }
+    const one = new BucketRows(this.kind, this.services, 1)
+    for (const slot of firsts) {
+      const key = firsts.keyOf(slot)
+      one.clear(0)
+      one.add(0, slotOf(key.tag), firsts.reasons[slot]!, firsts.momentAt(slot))
+      yield this.#recordOf(key, one.read(0))
     }
   }
 
-  #count(id: BucketKey, record: BucketRecord, sight: Sight): void {
-    const wasNotable = record.isNotable
-    record.add(sight)
-    if (wasNotable || !record.isNotable || this.#kept.size >= this.#others.max) return
-    this.#others.delete(id)
-    this.#kept.set(id, record)
+  /** The row of one who was seen once, or -1. */
+  #again(high: number, low: number, tag: number): number {
+    const { firsts } = this
+    const first = firsts.take(high, low, tag)
+    if (first < 0) return -1
+    const row = this.#insert(high, low, tag)
+    this.rows.add(row, slotOf(tag), firsts.reasons[first]!, firsts.momentAt(first))
+    return row
   }
 
-  /** The record of one who was seen once. */
-  #again(key: SightKey): BucketRecord | undefined {
-    const first = this.#firsts.take(key)
-    if (first === undefined) return undefined
-    const record = this.#create(key)
-    record.add(first)
-    return record
+  #insert(high: number, low: number, tag: number): number {
+    const row = this.index.insert(high, low, tag)
+    this.rows.clear(row)
+    return row
   }
 
-  #create(key: SightKey): BucketRecord {
-    const record = this.#recordOf(key)
-    this.#others.set(idOf(key), record)
-    return record
-  }
-
-  #recordOf({ high, low, tag }: SightKey): BucketRecord {
-    return new BucketRecord(
-      this.#kind,
-      this.#services[(tag & 0xff) >> 1]!,
-      (tag & 1) === 1 ? 6 : 4,
-      high,
-      low,
-    )
+  #recordOf({ high, low, tag }: SightKey, counts: BucketCounts): BucketRecord {
+    const family = (tag & 1) === 1 ? 6 : 4
+    return new BucketRecord(this.kind, this.services[slotOf(tag)]!, family, high, low, counts)
   }
 }
 
 /** The key of the source or network of an attempt, and of its service. */
-export function bucketKey(kind: 'source' | 'network', judgement: Judgement): BucketKey {
-  return idOf(sightKey(kind, judgement))
+export function bucketKey(kind: 'source' | 'network', { attempt: { view }, slot }: Judgement): BucketKey {
+  const low = kind === 'source' ? view.sourceLow : networkBits(view)
+  return idOf(view.sourceHigh, low, tagOf(slot, view.family))
 }
 
 /** The key that `bucketKey` has for a source of that `prefix`, at the service in that place of the policy. */
 export function sourceBucketKey(prefix: Prefix, slot: number): BucketKey {
   const { high, low } = sourceKey(prefix)
-  return idOf({ high, low, tag: tagOf(slot, prefix.family) })
+  return idOf(high, low, tagOf(slot, prefix.family))
 }
 
-function sightKey(kind: 'source' | 'network', { attempt: { view }, slot }: Judgement): SightKey {
-  const low = kind === 'source' ? view.sourceLow : networkBits(view)
-  return { high: view.sourceHigh, low, tag: tagOf(slot, view.family) }
-}
-
-function tagOf(slot: number, family: Family): number {
+/** Tells apart the buckets of one source, or network: a place in the policy and a family, as a number below 512. */
+export function tagOf(slot: number, family: Family): number {
   return 0x100 | (slot << 1) | (family === 6 ? 1 : 0)
 }
 
-function idOf({ high, low, tag }: SightKey): BucketKey {
+function slotOf(tag: number): number {
+  return (tag & 0xff) >> 1
+}
+
+function idOf(high: number, low: number, tag: number): BucketKey {
   return (tag & 1) === 0 ? low * 0x200 + tag : `${high} ${low} ${tag}`
 }

@@ -18,8 +18,8 @@ export class CaptureClock {
   /** From the capture's time to `nowMs`. */
   #offsetMs = 0
 
-  /** Moves on to `timeMs`, the capture's time of the next packet. */
-  see(timeMs: number): void {
+  /** Moves on to the capture's time of the next packet. */
+  see({ timeMs }: { readonly timeMs: number }): void {
     const backMs = this.#latestMs - timeMs
     if (backMs > 0 && backMs <= DISORDER_MS) return
     // Not so for the first packet, nor after a step back.

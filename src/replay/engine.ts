@@ -17,28 +17,32 @@ import { type Family, parsePrefix, widen } from '../net/prefix.ts'
 import { PrefixTable } from '../net/prefix-table.ts'
 import { classify } from '../path/classify.ts'
 import { compilePolicy } from '../path/compile.ts'
-import type { PacketView } from '../path/decode.ts'
 import { KnownGood } from '../path/known-good.ts'
 import { Pipeline } from '../path/pipeline.ts'
-import { REASONS, type ReasonName, VERDICTS, Verdict, type VerdictName } from '../path/reasons.ts'
+import { VERDICTS, Verdict, type VerdictName } from '../path/reasons.ts'
 import { NO_SERVICE, ServiceSlots } from '../path/service-slots.ts'
 import { createSharedState } from '../path/shared.ts'
 import { SourceRing } from '../path/source-ring.ts'
-import type { Attempt } from './attempt.ts'
+import { Attempt } from './attempt.ts'
 import type { Flow } from './flows/flow-tracker.ts'
 import { Handshakes } from './handshakes.ts'
 import type { Moment } from './moment.ts'
+import { ALLOW_LISTED, BANNED, REPLAY_REASONS, type ReplayReason } from './replay-reason.ts'
 
+// Constants of this module cost compiled code nothing; an import is looked up each time.
 const TCP = 6
+const NONE = NO_SERVICE
+const { accept: ACCEPT, drop: DROP } = Verdict
+const VERDICT_NAMES = VERDICTS
+const REASON_NAMES = REPLAY_REASONS
+const BY_ALLOW_LIST = ALLOW_LISTED
+const BY_BAN = BANNED
 
 /** Any three numbers: they decide where a bucket lies in its table, and a replay must repeat itself. */
 const SEED = Uint32Array.of(0x736c7569, 0x63652072, 0x65706c61)
 
 /** What the daemon never limits on any host; its own addresses, gateways and resolvers a capture does not tell. */
 const LOOPBACK = ['127.0.0.0/8', '::1'].map(parsePrefix)
-
-/** Why an attempt was decided as it was: the path's reasons, and the two that the kernel's sets decide. */
-export type ReplayReason = ReasonName | 'allow-list' | 'banned'
 
 /** What became of an attempt, which is good for the time of the call only. */
 export interface Judgement {
@@ -48,6 +52,33 @@ export interface Judgement {
   readonly slot: number
   readonly verdict: VerdictName
   readonly reason: ReplayReason
+  /** Its place in `REPLAY_REASONS`. */
+  readonly reasonNumber: number
+}
+
+/** A judgement that is filled for each attempt anew, with numbers. */
+class LastJudgement implements Judgement {
+  attempt = new Attempt()
+  slot = 0
+  verdictNumber: Verdict = Verdict.accept
+  reasonNumber = 0
+  declare private readonly services: readonly Service[]
+
+  constructor(services: readonly Service[]) {
+    this.services = services
+  }
+
+  get service(): Service {
+    return this.services[this.slot]!
+  }
+
+  get verdict(): VerdictName {
+    return VERDICT_NAMES[this.verdictNumber]!
+  }
+
+  get reason(): ReplayReason {
+    return REASON_NAMES[this.reasonNumber]!
+  }
 }
 
 /** What a ban was given for: an attempt, or a session that is over. */
@@ -84,17 +115,20 @@ export interface Observer {
  * The total limits hold as for one path thread, whatever `policy.threads` says.
  */
 export class Engine {
-  readonly policy: Policy
-  readonly pipeline: Pipeline
-  readonly #observers: readonly Observer[]
+  declare readonly policy: Policy
+  declare readonly pipeline: Pipeline
+  declare private readonly observers: readonly Observer[]
+  declare private readonly allowed: PrefixTable<true>
+  declare private readonly banSets: MemoryBanSets
+  /** By service and family: the sets that ban from it. */
+  declare private readonly banSetNames: readonly Readonly<Record<Family, readonly [string, string]>>[]
+  declare private readonly handshakes: Handshakes
+  /** The last one; filled anew for each. */
+  declare private readonly judgement: LastJudgement
   readonly #slots = new ServiceSlots()
-  readonly #allowed = new PrefixTable<true>()
-  readonly #banSets: MemoryBanSets
-  readonly #handshakes = new Handshakes()
   readonly #known: KnownGood
   readonly #promotionState: PromotionState
   readonly #sessionState: SessionState
-  #judgement: Judgement | undefined
   /** The session that is being judged. */
   #ending: BanCause | undefined
   #hasBans = false
@@ -102,21 +136,23 @@ export class Engine {
 
   constructor(policy: Policy, observers: readonly Observer[]) {
     this.policy = policy
-    this.#observers = observers
+    this.observers = observers
     const shared = createSharedState(policy.sources, KnownGood.create(SEED), SEED)
     this.#known = new KnownGood(shared.known)
     this.pipeline = new Pipeline(compilePolicy({ ...policy, threads: 1 }, this.#slots), shared)
-    for (const prefix of [...LOOPBACK, ...policy.allow]) this.#allowed.set(prefix, true)
-    this.#banSets = this.#createSets()
+    this.allowed = new PrefixTable()
+    for (const prefix of [...LOOPBACK, ...policy.allow]) this.allowed.set(prefix, true)
+    this.handshakes = new Handshakes()
+    this.judgement = new LastJudgement(policy.services)
+    this.banSets = this.#createSets()
+    this.banSetNames = policy.services.map(({ name }) => ({
+      4: [banSetName(ALL_PORTS, 4), banSetName(name, 4)],
+      6: [banSetName(ALL_PORTS, 6), banSetName(name, 6)],
+    }))
     this.#promotionState = this.#createPromotionState(new SourceRing(shared.promotions))
     // There is no server to ask: the numbers of the policy hold.
     const servers = { judgingOf: ({ outcome }: Service) => ({ model: outcome, why: '' }) }
     this.#sessionState = { ...this.#promotionState, servers }
-  }
-
-  /** Whether a SYN or datagram like this one goes to a service. */
-  serves(view: PacketView): boolean {
-    return classify(view, this.pipeline.policy) !== NO_SERVICE
   }
 
   /**
@@ -127,24 +163,23 @@ export class Engine {
   offer(attempt: Attempt): boolean {
     const { view, bytes } = attempt
     const slot = classify(view, this.pipeline.policy)
-    if (slot === NO_SERVICE) return false
+    if (slot === NONE) return false
     this.#nowMs = attempt.nowMs
-    const service = this.policy.services[slot]!
-    if (this.#allowed.some(view.family, bytes, attempt.sourceAt)) {
-      this.#tell({ attempt, service, slot, verdict: 'accept', reason: 'allow-list' })
+    if (this.allowed.some(view.family, bytes, attempt.sourceAt)) {
+      this.#tell(attempt, slot, ACCEPT, BY_ALLOW_LIST)
       return true
     }
-    if (this.#isBanned(view.family, bytes, attempt.sourceAt, service)) {
-      this.#tell({ attempt, service, slot, verdict: 'drop', reason: 'banned' })
+    if (this.#hasBans && this.#isBanned(view.family, bytes, attempt.sourceAt, slot)) {
+      this.#tell(attempt, slot, DROP, BY_BAN)
       return false
     }
-    if (view.protocol === TCP && this.#handshakes.isAnswered(attempt)) return true
-    return this.#judge(attempt, service, slot)
+    if (view.protocol === TCP && this.handshakes.isAnswered(attempt)) return true
+    return this.#judge(attempt, slot)
   }
 
   /** Takes note of an outbound SYN-ACK. */
   answer(attempt: Attempt): void {
-    this.#handshakes.answer(attempt)
+    this.handshakes.answer(attempt)
   }
 
   /** Takes note that the client of a connection has shown that its address is its own. */
@@ -154,9 +189,7 @@ export class Engine {
     // A ban that was waiting for this is told as earned by the attempt before.
     this.#nowMs = Math.max(this.#nowMs, lastMs)
     const slot = this.policy.services.findIndex(({ name }) => name === suspect?.service)
-    if (this.#judgement !== undefined && slot >= 0) {
-      this.#judgement = { ...this.#judgement, service: this.policy.services[slot]!, slot }
-    }
+    if (slot >= 0) this.judgement.slot = slot
     judgeProven(this.#promotionState, [source])
   }
 
@@ -182,7 +215,7 @@ export class Engine {
     const { session, model, service, slot } = seen
     const outcome = judgeSession(session, model)
     const tries = outcome === 'failed' ? (estimateTries(session, model) ?? 0) : 0
-    for (const observer of this.#observers) observer.ended?.({ session, outcome, tries, end })
+    for (const observer of this.observers) observer.ended?.({ session, outcome, tries, end })
     this.#ending = { service, slot, at: end }
     judgeSessions(this.#sessionState, [session])
     this.#ending = undefined
@@ -194,39 +227,45 @@ export class Engine {
     const service = this.policy.services[slot]
     if (service?.outcome === undefined) return undefined
     const { family, bytes } = address
-    if (this.#isBanned(family, bytes, 0, service)) return undefined
+    if (this.#hasBans && this.#isBanned(family, bytes, 0, slot)) return undefined
     const source = family === 4 ? address : widen(address, 64)
     const durationMs = lastMs - startMs
     const session: Session = { source, address, service: service.name, durationMs, toServer, toClient }
     return { session, model: service.outcome, service, slot }
   }
 
-  #judge(attempt: Attempt, service: Service, slot: number): boolean {
+  #judge(attempt: Attempt, slot: number): boolean {
     const { view, bytes, offset, length } = attempt
-    const seen = Math.min(length, this.policy.queue.copyBytes)
-    const verdict = this.pipeline.judge(bytes, offset, seen, attempt.nowMs)
-    if (view.protocol === TCP && verdict !== Verdict.drop) this.#handshakes.accept(attempt)
-    const reason = REASONS[this.pipeline.reason]!.name
-    this.#tell({ attempt, service, slot, verdict: VERDICTS[verdict]!, reason })
-    if (this.pipeline.takePromoted() > 0) judgePromotions(this.#promotionState)
-    return verdict !== Verdict.drop
+    const { pipeline } = this
+    const most = this.policy.queue.copyBytes
+    const verdict = pipeline.judge(bytes, offset, length < most ? length : most, attempt.nowMs)
+    if (view.protocol === TCP && verdict !== DROP) this.handshakes.accept(attempt)
+    this.#tell(attempt, slot, verdict, pipeline.reason)
+    if (pipeline.takePromoted() > 0) judgePromotions(this.#promotionState)
+    return verdict !== DROP
   }
 
-  #tell(judgement: Judgement): void {
-    this.#judgement = judgement
-    for (const observer of this.#observers) observer.judged(judgement)
+  /** @param reason its place in `REPLAY_REASONS` */
+  #tell(attempt: Attempt, slot: number, verdict: Verdict, reason: number): void {
+    const { judgement, observers } = this
+    judgement.attempt = attempt
+    judgement.slot = slot
+    judgement.verdictNumber = verdict
+    judgement.reasonNumber = reason
+    for (let i = 0; i < observers.length; i++) observers[i]!.judged(judgement)
   }
 
   #cause(): BanCause {
     if (this.#ending !== undefined) return this.#ending
-    const { service, slot, attempt } = this.#judgement!
+    const { service, slot, attempt } = this.judgement
     return { service, slot, at: attempt }
   }
 
-  #isBanned(family: Family, bytes: Uint8Array, at: number, service: Service): boolean {
-    if (!this.#hasBans) return false
-    return [ALL_PORTS, service.name].some((scope) =>
-      this.#banSets.matches(banSetName(scope, family), family, bytes, at),
+  #isBanned(family: Family, bytes: Uint8Array, at: number, slot: number): boolean {
+    const [ofAllPorts, ofService] = this.banSetNames[slot]![family]
+    return (
+      this.banSets.matches(ofAllPorts, family, bytes, at) ||
+      this.banSets.matches(ofService, family, bytes, at)
     )
   }
 
@@ -250,7 +289,7 @@ export class Engine {
       proofs: new Proofs(this.policy.ban.proofWindowMs, () => this.#nowMs),
       evidence: this.#createEvidence(),
       suspects: new Suspects(() => this.#nowMs),
-      enforced: this.#createBans('enforce', this.#banSets),
+      enforced: this.#createBans('enforce', this.banSets),
       watched: this.#createBans('shadow', this.#createSets()),
     }
   }
@@ -273,7 +312,7 @@ export class Engine {
         if (mode === 'enforce') this.#hasBans = true
         const cause = this.#cause()
         for (const ban of bans) {
-          for (const observer of this.#observers) observer.banned?.(ban, mode, cause)
+          for (const observer of this.observers) observer.banned?.(ban, mode, cause)
         }
       },
       now: () => this.#nowMs,

@@ -17,6 +17,10 @@ const SYN = 0x02
 const SYN_ACK = 0x12
 const SYN_ACK_FIN_RST = 0x17
 
+// Constants of this module cost compiled code nothing; an import is looked up each time.
+const { noService: NO_SUCH_PROTOCOL, withinLimit: READABLE } = Reason
+const OUTBOUND = Direction.outbound
+
 /** How many IP packets of a capture were what to the limiter. */
 export interface TrafficCounts {
   /** TCP packets of connections: never judged. */
@@ -53,20 +57,25 @@ export class Intake {
   lastMs = Number.NEGATIVE_INFINITY
   /** `undefined` where the addresses were given, or are not inferred yet. */
   inference: Inference | undefined
-  readonly #engines: readonly Engine[]
-  readonly #attempt = new Attempt()
+  declare private readonly engines: readonly Engine[]
+  declare private readonly attempt: Attempt
   /** Made when the first connection is let through: its tables take longer than many a capture. */
   #flows: FlowTracker | undefined
-  /** By TCP port: 1 where some engine has a service. */
-  readonly #isServed = new Uint8Array(65_536)
+  /** By port: 1 where some engine has a service. */
+  declare private readonly isServed: Uint8Array
+  declare private readonly isServedByUdp: Uint8Array
   #local: PrefixTable<true> | undefined
   #sample: { readonly packets: Sample; readonly locals: LocalInference } | undefined
 
   constructor(engines: readonly Engine[], local: readonly Prefix[] | undefined) {
-    this.#engines = engines
+    this.engines = engines
+    this.attempt = new Attempt()
+    this.isServed = new Uint8Array(65_536)
+    this.isServedByUdp = new Uint8Array(65_536)
     for (const { policy } of engines) {
       for (const { protocol, first, last } of policy.services.flatMap(({ ports }) => ports)) {
-        if (protocol === 'tcp') this.#isServed.fill(1, first, last + 1)
+        const isServed = protocol === 'tcp' ? this.isServed : this.isServedByUdp
+        isServed.fill(1, first, last + 1)
       }
     }
     if (local === undefined) this.#sample = { packets: new Sample(), locals: new LocalInference() }
@@ -74,23 +83,24 @@ export class Intake {
   }
 
   take(packet: CapturedPacket): void {
-    const { clock, counts } = this
-    const attempt = this.#attempt
-    clock.see(packet.timeMs)
-    this.firstMs = Math.min(this.firstMs, packet.timeMs)
-    this.lastMs = Math.max(this.lastMs, packet.timeMs)
+    const { clock, attempt } = this
+    const { timeMs } = packet
+    clock.see(packet)
+    if (timeMs < this.firstMs) this.firstMs = timeMs
+    if (timeMs > this.lastMs) this.lastMs = timeMs
     attempt.bytes = packet.bytes
     attempt.offset = packet.offset
     attempt.length = packet.length
     const reason = decode(attempt.view, packet.bytes, packet.offset, packet.length)
-    if (reason === Reason.noService) counts.otherProtocols++
-    else if (reason !== Reason.withinLimit) this.#countUnreadable(packet, reason)
+    if (reason === NO_SUCH_PROTOCOL) this.counts.otherProtocols++
+    else if (reason !== READABLE) this.#countUnreadable(packet, reason)
     else if (this.#isForUs(packet)) {
-      attempt.timeMs = packet.timeMs
+      attempt.timeMs = timeMs
       attempt.nowMs = clock.nowMs
       attempt.elapsedMs = clock.elapsedMs
       attempt.number = packet.number
-      this.#sort()
+      if (this.#sample === undefined) this.#dispatch(attempt)
+      else this.#hold(attempt, this.#sample)
     }
   }
 
@@ -111,7 +121,7 @@ export class Intake {
     this.#sample = undefined
     this.inference = locals.infer(isWhole)
     this.#local = tableOf(this.inference.prefixes)
-    for (const attempt of packets.drainInto(this.#attempt)) {
+    for (const attempt of packets.drainInto(this.attempt)) {
       decode(attempt.view, attempt.bytes, attempt.offset, attempt.length)
       this.#dispatch(attempt)
     }
@@ -119,24 +129,21 @@ export class Intake {
 
   /** Whether the packet in `#attempt` may concern a service; if not, it is counted. */
   #isForUs({ direction }: CapturedPacket): boolean {
-    const { view } = this.#attempt
+    const { isServed, counts } = this
+    const { view } = this.attempt
     if (!isNew(view)) {
-      this.counts.connections++
-      return (this.#isServed[view.sourcePort]! | this.#isServed[view.destinationPort]!) !== 0
+      counts.connections++
+      return (isServed[view.sourcePort]! | isServed[view.destinationPort]!) !== 0
     }
-    if (!this.#engines.some((engine) => engine.serves(view))) this.counts.otherPorts++
-    else if (direction === Direction.outbound) this.counts.notInbound++
+    const ports = view.protocol === TCP ? isServed : this.isServedByUdp
+    if (ports[view.destinationPort] === 0) counts.otherPorts++
+    else if (direction === OUTBOUND) counts.notInbound++
     else return true
     return false
   }
 
-  #sort(): void {
-    const attempt = this.#attempt
-    if (this.#sample === undefined) {
-      this.#dispatch(attempt)
-      return
-    }
-    const { packets, locals } = this.#sample
+  /** Keeps the packet until it is known which addresses are local. */
+  #hold(attempt: Attempt, { packets, locals }: { packets: Sample; locals: LocalInference }): void {
     const isAttempt = isNew(attempt.view)
     packets.add(attempt, isAttempt)
     if (isAttempt) locals.see(attempt)
@@ -144,14 +151,16 @@ export class Intake {
   }
 
   #dispatch(attempt: Attempt): void {
-    const { view, bytes, destinationAt } = attempt
-    this.#flows?.tick(attempt.nowMs)
+    const { engines } = this
+    const { view } = attempt
+    const flows = this.#flows
+    if (flows !== undefined && attempt.nowMs >= flows.dueMs) flows.tick(attempt.nowMs)
     if (!isNew(view)) {
       this.#follow(attempt)
-    } else if (this.#local!.some(view.family, bytes, destinationAt)) {
+    } else if (this.#local!.some(view.family, attempt.bytes, attempt.destinationAt)) {
       this.counts.inbound++
       let passedBy = 0
-      for (const [i, engine] of this.#engines.entries()) if (engine.offer(attempt)) passedBy |= 1 << i
+      for (let i = 0; i < engines.length; i++) if (engines[i]!.offer(attempt)) passedBy |= 1 << i
       if (passedBy !== 0 && view.protocol === TCP) {
         this.#flows ??= this.#createFlows()
         this.#flows.open(attempt, passedBy)
@@ -164,11 +173,12 @@ export class Intake {
   /** A TCP packet that asks for no connection, from a port of a service or to one. */
   #follow(attempt: Attempt): void {
     const { view, bytes, destinationAt } = attempt
+    const { isServed } = this
     const isFromServer =
-      this.#isServed[view.sourcePort] === 1 &&
-      !(this.#isServed[view.destinationPort] === 1 && this.#local!.some(view.family, bytes, destinationAt))
+      isServed[view.sourcePort] === 1 &&
+      !(isServed[view.destinationPort] === 1 && this.#local!.some(view.family, bytes, destinationAt))
     if (isFromServer && (view.tcpFlags & SYN_ACK) === SYN_ACK) {
-      for (const engine of this.#engines) engine.answer(attempt)
+      for (const engine of this.engines) engine.answer(attempt)
     }
     this.#flows?.follow(attempt, isFromServer)
   }
@@ -185,19 +195,19 @@ export class Intake {
   /** @returns a bit for each engine that says yes */
   #ask(flow: Flow, ask: (engine: Engine) => boolean): number {
     let said = 0
-    for (const [i, engine] of this.#engines.entries()) {
+    for (const [i, engine] of this.engines.entries()) {
       if (flow.passedBy & (1 << i) && ask(engine)) said |= 1 << i
     }
     return said
   }
 
   #tell({ passedBy }: Flow, tell: (engine: Engine) => void): void {
-    for (const [i, engine] of this.#engines.entries()) if (passedBy & (1 << i)) tell(engine)
+    for (const [i, engine] of this.engines.entries()) if (passedBy & (1 << i)) tell(engine)
   }
 
   /** When the last packet of `flow` came: at or before the one that is at hand. */
   #momentOf({ lastMs }: Flow): Moment {
-    const { timeMs, elapsedMs, nowMs } = this.#attempt
+    const { timeMs, elapsedMs, nowMs } = this.attempt
     const agoMs = nowMs - lastMs
     return { timeMs: timeMs - agoMs, elapsedMs: elapsedMs - agoMs }
   }

@@ -94,9 +94,10 @@ export interface BanRow extends At {
   readonly dropped: number
 }
 
-export function serviceRows({ policy, services }: Outcome): ServiceRow[] {
-  return policy.services.map((service) => {
-    const { reasons, ...totals } = services.get(service.name)!
+export function serviceRows(outcome: Outcome): ServiceRow[] {
+  const { policy } = outcome
+  return policy.services.map((service, slot) => {
+    const { reasons, ...totals } = outcome.totalsOf(slot)
     const sorted = [...reasons].sort(([a], [b]) => compareText(a, b))
     return {
       service: service.name,
@@ -118,10 +119,10 @@ export function limitedRows(outcome: Outcome): BucketRow[] {
 /** Buckets that refused nothing and were used up nearly, the emptiest on top. */
 export function closeRows(outcome: Outcome): BucketRow[] {
   return records(outcome)
-    .filter(({ kind, refused, banned, limit, demand }) => {
+    .filter(({ kind, refused, banned, limit, burstNeeded }) => {
       // A ban from all ports may be what kept a source below the limit of this service.
       const isHeldBack = refused > 0 || (kind === 'source' && banned > 0)
-      return !isHeldBack && limit !== undefined && demand.burst >= limit.burst * CLOSE
+      return !isHeldBack && limit !== undefined && burstNeeded >= limit.burst * CLOSE
     })
     .map((record) => bucketRow(outcome.policy, record))
     .sort((a, b) => b.burstNeeded / b.burst - a.burstNeeded / a.burst || compareRows(a, b))
@@ -165,8 +166,8 @@ export function banRows({ bans }: Outcome): BanRow[] {
   return bans.map(({ start, offence = null, ...ban }) => ({ ...ban, offence, ...at(start) }))
 }
 
-function records({ sources, networks, totals }: Outcome): BucketRecord[] {
-  return [...sources, ...networks, ...totals.values()]
+function records(outcome: Outcome): BucketRecord[] {
+  return [...outcome.sources, ...outcome.networks, ...outcome.totalRecords()]
 }
 
 function bucketRow(policy: Policy, record: BucketRecord): BucketRow {
@@ -182,7 +183,7 @@ function bucketRow(policy: Policy, record: BucketRecord): BucketRow {
     retransmissions: record.retransmissions,
     banned: record.banned,
     burst: record.limit?.burst ?? 0,
-    burstNeeded: record.demand.burst,
+    burstNeeded: record.burstNeeded,
     firstRefusal: record.firstRefusal === undefined ? null : at(record.firstRefusal),
     lastRefusal: record.lastRefusal === undefined ? null : at(record.lastRefusal),
     peak: record.peak === undefined ? null : at(record.peak),

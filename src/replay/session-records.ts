@@ -1,5 +1,5 @@
-import { LRUCache } from 'lru-cache'
 import type { Outcome } from '../control/outcome.ts'
+import { RecentMap } from '../control/recent-map.ts'
 import type { Session } from '../control/session.ts'
 import { formatPrefix } from '../net/prefix.ts'
 import type { Moment } from './moment.ts'
@@ -22,15 +22,10 @@ export interface SessionRecord extends SessionCounts {
 export class SessionRecords {
   /** Sources forgotten for others. */
   forgotten = 0
-  readonly #records: LRUCache<string, SessionRecord>
+  readonly #records: RecentMap<string, SessionRecord>
 
   constructor(most: number) {
-    this.#records = new LRUCache({
-      max: most,
-      dispose: (_record, _key, why) => {
-        if (why === 'evict') this.forgotten++
-      },
-    })
+    this.#records = new RecentMap(most, () => this.forgotten++)
   }
 
   add({ source, service }: Session, outcome: Outcome, tries: number, end: Moment): void {
@@ -46,7 +41,7 @@ export class SessionRecords {
     record.last = end
   }
 
-  [Symbol.iterator](): Generator<SessionRecord> {
-    return this.#records.values()
+  [Symbol.iterator](): Iterator<SessionRecord> {
+    return this.#records.values().values()
   }
 }

@@ -1,19 +1,14 @@
-import { LRUCache } from 'lru-cache'
+import { RecentMap } from '../control/recent-map.ts'
 
 const MOST = 65_536
 
 /** Records by key in bounded memory: the one not used for longest is forgotten, and comes back as a new one. */
 export class Recent<Key extends string | number, Item extends object> {
   forgotten = 0
-  readonly #items: LRUCache<Key, Item>
+  readonly #items: RecentMap<Key, Item>
 
   constructor(most = MOST) {
-    this.#items = new LRUCache({
-      max: most,
-      dispose: (_item, _key, why) => {
-        if (why === 'evict') this.forgotten++
-      },
-    })
+    this.#items = new RecentMap(most, () => this.forgotten++)
   }
 
   /** The record of `key`; if it has none, what `create` makes. */
@@ -31,6 +26,6 @@ export class Recent<Key extends string | number, Item extends object> {
   }
 
   [Symbol.iterator](): Iterator<Item> {
-    return this.#items.values()
+    return this.#items.values().values()
   }
 }

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import { BucketRows } from '../../src/replay/bucket-rows.ts'
 import { CaptureClock } from '../../src/replay/capture-clock.ts'
-import { Demand } from '../../src/replay/demand.ts'
 import { isoTime } from '../../src/replay/iso-time.ts'
+import { REPLAY_REASONS } from '../../src/replay/replay-reason.ts'
+import { service } from '../lib/policies.ts'
 
 describe('elapsed time', () => {
   const DAY = 86_400_000
@@ -17,7 +19,7 @@ describe('elapsed time', () => {
   ])('%s', (_, times, elapsed, steps) => {
     const clock = new CaptureClock()
     const seen = times.map((timeMs) => {
-      clock.see(timeMs)
+      clock.see({ timeMs })
       return clock.elapsedMs
     })
     expect(seen).toEqual(elapsed)
@@ -26,11 +28,17 @@ describe('elapsed time', () => {
   })
 })
 
+const SOURCE_LIMIT = REPLAY_REASONS.indexOf('source-limit')
+
 test('demand is the burst that would have let everything through', () => {
   const draws = (...atMs: number[]) => {
-    const demand = new Demand()
-    for (const each of atMs) demand.draw(each, 1)
-    return demand.burst
+    const ssh = service('ssh', 22, {
+      limits: { source: { burst: 1, ratePerSecond: 1 }, network: undefined, total: undefined },
+    })
+    const rows = new BucketRows('source', [ssh], 2)
+    for (const elapsedMs of atMs) rows.add(1, 0, SOURCE_LIMIT, { timeMs: 1e12 + elapsedMs, elapsedMs })
+    expect(rows.read(0).demand).toBe(0)
+    return rows.read(1).demand
   }
   expect(draws(0, 0, 0)).toBe(3)
   expect(draws(0, 1000, 2000)).toBe(1)

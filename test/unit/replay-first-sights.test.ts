@@ -1,38 +1,50 @@
 import { expect, test } from 'vitest'
 import { FirstSights } from '../../src/replay/first-sights.ts'
 
-const key = (low: number, tag = 0x100) => ({ high: 0, low, tag })
-const sight = (elapsedMs: number) =>
-  ({ reason: 'within-limit', timeMs: 1e12 + elapsedMs, elapsedMs }) as const
+const moment = (elapsedMs: number) => ({ timeMs: 1e12 + elapsedMs, elapsedMs })
+
+function add(firsts: FirstSights, low: number, elapsedMs: number, tag = 0x100, reason = 0): void {
+  firsts.add(-1, low, tag, reason, moment(elapsedMs))
+}
+
+/** When the attempt came, and why it was decided so. */
+function take(firsts: FirstSights, low: number): [elapsedMs: number, reason: number] | undefined {
+  const slot = firsts.take(-1, low, 0x100)
+  if (slot < 0) return undefined
+  const { timeMs, elapsedMs } = firsts.momentAt(slot)
+  expect(timeMs).toBe(1e12 + elapsedMs)
+  return [elapsedMs, firsts.reasons[slot]!]
+}
 
 test('a first sight is given back once, as it was', () => {
   const firsts = new FirstSights(100)
-  firsts.add(key(7), sight(1))
-  firsts.add(key(7, 0x102), { ...sight(2), reason: 'total-limit' })
-  expect(firsts.take(key(8))).toBeUndefined()
-  expect(firsts.take(key(7))).toEqual(sight(1))
-  expect(firsts.take(key(7))).toBeUndefined()
-  expect([...firsts]).toEqual([[key(7, 0x102), { ...sight(2), reason: 'total-limit' }]])
+  add(firsts, 7, 1, 0x100, 5)
+  add(firsts, 7, 2, 0x102, 7)
+  expect(take(firsts, 8)).toBeUndefined()
+  expect(take(firsts, 7)).toEqual([1, 5])
+  expect(take(firsts, 7)).toBeUndefined()
+  const left = [...firsts].map((slot) => [firsts.keyOf(slot), firsts.momentAt(slot), firsts.reasons[slot]])
+  expect(left).toEqual([[{ high: -1, low: 7, tag: 0x102 }, moment(2), 7]])
 })
 
 test('a key that was taken can be noted anew, and nothing counts as forgotten', () => {
   const firsts = new FirstSights(100)
   for (let i = 0; i < 1000; i++) {
-    firsts.add(key(7), sight(i))
-    expect(firsts.take(key(7))).toEqual(sight(i))
+    add(firsts, 7, i)
+    expect(take(firsts, 7)).toEqual([i, 0])
   }
   expect(firsts.forgotten).toBe(0)
 })
 
 test('all that fit are there, and of more each is there or counted as forgotten', () => {
   const firsts = new FirstSights(1000)
-  for (let i = 0; i < 500; i++) firsts.add(key(i), sight(i))
+  for (let i = 0; i < 500; i++) add(firsts, i, i)
   expect([...firsts]).toHaveLength(500)
   expect(firsts.forgotten).toBe(0)
-  for (let i = 500; i < 50_000; i++) firsts.add(key(i), sight(i))
+  for (let i = 500; i < 50_000; i++) add(firsts, i, i)
   expect([...firsts].length + firsts.forgotten).toBe(50_000)
   expect([...firsts].length).toBeGreaterThanOrEqual(1000)
   // The oldest go first.
-  expect(firsts.take(key(49_999))).toEqual(sight(49_999))
-  expect(firsts.take(key(0))).toBeUndefined()
+  expect(take(firsts, 49_999)).toEqual([49_999, 0])
+  expect(take(firsts, 0)).toBeUndefined()
 })

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Service } from '../../src/config/policy.ts'
 import { Attempt } from '../../src/replay/attempt.ts'
-import type { ReplayReason } from '../../src/replay/engine.ts'
+import { REPLAY_REASONS, type ReplayReason } from '../../src/replay/replay-reason.ts'
 import { html } from '../../src/replay/report/html.ts'
 import { Series } from '../../src/replay/report/series.ts'
 import { TimeAxis } from '../../src/replay/report/time-axis.ts'
@@ -43,7 +43,8 @@ describe('the timeline', () => {
     verdict: 'accept' | 'drop' | 'shadow',
   ) => {
     const attempt = Object.assign(new Attempt(), { elapsedMs })
-    timeline.judged({ attempt, service: ssh, slot: 0, verdict, reason })
+    const reasonNumber = REPLAY_REASONS.indexOf(reason)
+    timeline.judged({ attempt, service: ssh, slot: 0, verdict, reason, reasonNumber })
   }
 
   test('counts every attempt once, at its time, however long the capture is', () => {

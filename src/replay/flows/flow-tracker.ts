@@ -60,6 +60,8 @@ export class FlowTracker {
   readonly #ended: SlotRing
   /** Open ones that have had packets since the last look at them. */
   readonly #changed: SlotRing
+  /** Until then `tick` has nothing to do. */
+  dueMs = Number.NEGATIVE_INFINITY
   #sweepAt = 0
   #sweptMs = 0
 
@@ -109,16 +111,20 @@ export class FlowTracker {
     } else if (table.assured[slot] === 1 && table.isDue[slot] === 0) {
       table.isDue[slot] = 1
       this.#changed.push(slot, attempt.nowMs + LOOK_MS)
+      this.dueMs = Math.min(this.dueMs, this.#changed.dueMs)
     }
   }
 
   /** Lets time pass: tells of connections that are over. */
   tick(nowMs: number): void {
     this.#catchUp(nowMs)
-    if (nowMs - this.#sweptMs < SWEEP_MS) return
-    const turns = Math.floor((nowMs - this.#sweptMs) / SWEEP_MS)
-    this.#sweptMs = nowMs
-    this.#sweep(nowMs, Math.min(this.#table.slots, turns * SWEEP_SLOTS))
+    if (nowMs - this.#sweptMs >= SWEEP_MS) {
+      const turns = Math.floor((nowMs - this.#sweptMs) / SWEEP_MS)
+      this.#sweptMs = nowMs
+      this.#sweep(nowMs, Math.min(this.#table.slots, turns * SWEEP_SLOTS))
+    }
+    // A millisecond too early, since sums of doubles are rounded.
+    this.dueMs = Math.min(this.#ended.dueMs, this.#changed.dueMs, this.#sweptMs + SWEEP_MS - 1)
   }
 
   /** After the last packet: those that have ended are over; those that are open stay open. */
@@ -163,6 +169,7 @@ export class FlowTracker {
     this.#table.lastMs[slot] = nowMs
     if (this.#ended.isFull) this.#settleFirst()
     this.#ended.push(slot, nowMs + LINGER_MS)
+    this.dueMs = Math.min(this.dueMs, this.#ended.dueMs)
   }
 
   #settleFirst(): void {

@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache'
+import { RecentMap } from '../../control/recent-map.ts'
 
 const MOST_REFUSED = 256
 const MOST_OTHERS = 1024
@@ -16,7 +16,7 @@ interface Entry<Watched> {
  */
 export class WatchList<Watched> {
   readonly #refused = new Map<string, Entry<Watched>>()
-  readonly #others = new LRUCache<string, Entry<Watched>>({ max: MOST_OTHERS })
+  readonly #others = new RecentMap<string, Entry<Watched>>(MOST_OTHERS)
   /** No entry of `#refused` has fewer refusals: saves a search for each packet of a flood. */
   #atLeast = 0
 

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { DnsReport } from '../../src/control/dns-report.ts'
 import { startBind } from '../lib/bind.ts'
 import { eventually } from '../lib/eventually.ts'
-import { ATTACKER, HONEST, Scene, SERVER } from '../lib/scene.ts'
+import { type Addresses, ATTACKER, HONEST, Scene, SERVER } from '../lib/scene.ts'
 import { Sluice } from '../lib/sluice.ts'
 
 /** Three queries, and then none for hours: whoever is refused must come back over TCP. */
@@ -14,6 +14,8 @@ services:
 dns: {notrack: ${notrack}, slip: 1, reverse: {source: ${LIMIT}}}
 firewall: {check: 200ms}
 `
+
+const BIND_CLIENT: Addresses = { 4: '198.51.100.77', 6: '2001:db8:77::7' }
 
 let scene: Scene
 
@@ -47,7 +49,7 @@ describe.each([
   { mode: 'past conntrack', notrack: true },
 ])('DNS $mode', ({ notrack }) => {
   test.each([4, 6] as const)(
-    'over IPv%i, dig and Unbound come back over TCP and get their answer',
+    'over IPv%i, dig, Unbound and BIND come back over TCP and get their answer',
     async (family) => {
       await startServer()
       const sluice = await start(notrack)
@@ -73,9 +75,14 @@ describe.each([
       for (let i = 20; i < 28; i++) resolved.push(await unbound(i))
       expect(resolved).toEqual(Array.from({ length: 8 }, () => 'host.example.test.'))
 
+      const bind = await startRecursiveBind(family)
+      const recursed = []
+      for (let i = 40; i < 48; i++) recursed.push(await bind(i))
+      expect(recursed).toEqual(Array.from({ length: 8 }, () => 'host.example.test.'))
+
       const entries = scene.server.run('conntrack', '-L', '-p', 'udp').split('\n').filter(Boolean)
       // Of 8 and more refused queries and as many answers of ours none is in the kernel's table.
-      expect(entries.length).toBeLessThanOrEqual(notrack ? 0 : 20)
+      expect(entries.length).toBeLessThanOrEqual(notrack ? 0 : 25)
     },
   )
 })
@@ -109,6 +116,23 @@ stub-zone:
   })
   return async (i) => {
     const args = ['@127.0.0.1', '-p', '5353', '+short', '+tries=1', '+timeout=8', '-x', `198.18.1.${i}`]
+    return (await scene.client.attempt('dig', ...args)).stdout.trim()
+  }
+}
+
+/** BIND as a resolver, with an address of its own. */
+async function startRecursiveBind(family: 4 | 6): Promise<(i: number) => Promise<string>> {
+  scene.client.addAddress(family === 4 ? `${BIND_CLIENT[4]}/32` : `${BIND_CLIENT[6]}/128`)
+  const from =
+    family === 4 ? `query-source address ${BIND_CLIENT[4]}` : `query-source-v6 address ${BIND_CLIENT[6]}`
+  await startBind(scene.client, {
+    zones: {},
+    listenOn: ['127.0.0.1'],
+    options: `${from}; empty-zones-enable no; qname-minimization off;`,
+    more: `zone "18.198.in-addr.arpa" { type static-stub; server-addresses { ${SERVER[family]}; }; };`,
+  })
+  return async (i) => {
+    const args = ['@127.0.0.1', '+short', '+tries=1', '+timeout=8', '-x', `198.18.1.${i}`]
     return (await scene.client.attempt('dig', ...args)).stdout.trim()
   }
 }

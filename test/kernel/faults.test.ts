@@ -3,13 +3,13 @@ import { writeFileSync } from 'node:fs'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { buildFaultLibrary } from '../lib/addon-builds.ts'
 import { eventually } from '../lib/eventually.ts'
+import { compileFlood } from '../lib/flood.ts'
 import { MemoryGroup } from '../lib/memory-group.ts'
 import { ATTACKER, HONEST, Scene, SERVER } from '../lib/scene.ts'
 import { Scratch } from '../lib/scratch.ts'
 import { Sluice } from '../lib/sluice.ts'
 import { connections, listen, TcpClient } from '../lib/tcp.ts'
 
-const FLOOD = new URL('../bench/programs/flood.c', import.meta.url).pathname
 const FAMILIES = [4, 6] as const
 
 const POLICY = `
@@ -31,7 +31,7 @@ beforeAll(() => {
   const files = execFileSync('dpkg', ['-L', 'libfaketime'], { encoding: 'utf8' }).split('\n')
   clockLibrary = files.find((file) => file.endsWith('/libfaketimeMT.so.1'))!
   scratch = new Scratch()
-  execFileSync('cc', ['-O3', '-o', scratch.path('flood'), FLOOD])
+  compileFlood(scratch)
 })
 
 afterAll(() => scratch.close())

@@ -1,13 +1,12 @@
-import { execFileSync } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { eventually } from '../lib/eventually.ts'
+import { compileFlood, flood as sendFlood } from '../lib/flood.ts'
 import { ATTACKER, HONEST, Scene, SERVER } from '../lib/scene.ts'
 import { Scratch } from '../lib/scratch.ts'
 import { PROGRAM, Sluice } from '../lib/sluice.ts'
 import { TcpClient } from '../lib/tcp.ts'
 
-const FLOOD = new URL('../bench/programs/flood.c', import.meta.url).pathname
 /** From here on, 256 to a /24, are the sources of a flood. */
 const FIRST = '100.64.0.0'
 
@@ -47,8 +46,7 @@ let scene: Scene
 
 beforeAll(() => {
   scratch = new Scratch()
-  program = scratch.path('flood')
-  execFileSync('cc', ['-O3', '-o', program, FLOOD])
+  program = compileFlood(scratch)
 })
 
 afterAll(() => scratch.close())
@@ -64,9 +62,7 @@ afterEach(() => scene.close())
 
 /** Resolves when it is over. */
 function flood(kind: 'syn' | 'dns', sources: number, seconds: number): Promise<unknown> {
-  const mac = scene.server.run('cat', '/sys/class/net/eth0/address').trim()
-  const args = ['eth0', mac, SERVER[4], kind, sources, `${seconds}s`, 0].map(String)
-  return scene.client.attempt(program, ...args)
+  return sendFlood(program, scene.client, scene.server, { to: SERVER[4], kind, sources, seconds })
 }
 
 /** What the kernel holds off `service` now. */

@@ -150,18 +150,20 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (backend) => {
 
   test('no hold outlives sluice', async () => {
     const stopped = await Sluice.start(scene.server, policy(backend))
-    const over = flood('syn', 1, 6)
+    const over = flood('syn', 1, 4)
     await eventually('one is held', () => held('ssh').length > 0)
     expect(await stopped.stop()).toBe(0)
     expect(holdSets()).toEqual([])
+    await over
 
     const killed = await Sluice.start(scene.server, policy(backend))
+    const again = flood('syn', 1, 4)
     await eventually('one is held', () => held('ssh').length > 0)
     await killed.stop('SIGKILL')
     await eventually('nobody is held', () => held('ssh').length === 0, { withinMs: 1500 })
     const down = await scene.server.attempt(process.execPath, PROGRAM, 'firewall', 'down', '--keep-bans')
     expect(down.status).toBe(0)
     expect(holdSets()).toEqual([])
-    await over
+    await again
   })
 })

@@ -3,6 +3,8 @@ import type { PacketView } from './decode.ts'
 import { Reason } from './reasons.ts'
 import { NO_SERVICE } from './service-slots.ts'
 
+// Constants of this module cost compiled code nothing; an import or export is looked up each time.
+const isNewAttempt = isAttempt
 const TCP = 6
 const NONE = NO_SERVICE
 const { withinLimit: WITHIN_LIMIT, noService: NO_SUCH, notNew: NOT_NEW } = Reason
@@ -29,5 +31,5 @@ export function isAttempt(view: PacketView): boolean {
 /** Why a packet needs no judging, or `Reason.withinLimit` when it does. */
 export function exempt(view: PacketView, slot: number): Reason {
   if (slot === NONE) return NO_SUCH
-  return isAttempt(view) ? WITHIN_LIMIT : NOT_NEW
+  return isNewAttempt(view) ? WITHIN_LIMIT : NOT_NEW
 }

@@ -1,6 +1,6 @@
+import { networkBits } from './bucket-keys.ts'
 import { type CompiledPolicy, LIMITS_PER_SLOT, NETWORK_LIMIT, TOTAL_LIMIT } from './compile.ts'
 import type { PacketView } from './decode.ts'
-import { networkBits } from './limits.ts'
 import { lineMemory } from './line-memory.ts'
 import type { SharedState } from './shared.ts'
 import { SourceRing } from './source-ring.ts'

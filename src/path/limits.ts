@@ -1,4 +1,4 @@
-import type { Family } from '../net/prefix.ts'
+import * as keys from './bucket-keys.ts'
 import type { CompiledPolicy } from './compile.ts'
 import * as compiled from './compile.ts'
 import type { PacketView } from './decode.ts'
@@ -6,9 +6,17 @@ import { Known, type KnownGood } from './known-good.ts'
 import { Reason } from './reasons.ts'
 import type { BucketTable } from './table.ts'
 
-// Constants of this module cost compiled code nothing; an import is looked up each time.
+// Constants of this module cost compiled code nothing; an import is looked up each time, a function too.
+const { bucketTag, DNS_TCP_TAG, KNOWN_TAG, networkBits } = keys
 const { KNOWN_LIMIT, LIMIT_SETS, LIMITS_PER_SLOT, NETWORK_LIMIT, SOURCE_LIMIT, TOTAL_LIMIT } = compiled
-const WITHIN_LIMIT = Reason.withinLimit
+const {
+  withinLimit: WITHIN_LIMIT,
+  sourceLimit: BY_SOURCE,
+  networkLimit: BY_NETWORK,
+  totalLimit: BY_TOTAL,
+  knownLimit: BY_KNOWN,
+  knownGood: KNOWN_GOOD,
+} = Reason
 const UNKNOWN = Known.none
 const TCP = 6
 
@@ -94,7 +102,7 @@ export class Limits {
         isEmpty(sources.fullAtMs, source, nowMs, sourceInterval, toleranceMs[limit + SOURCE_LIMIT]!)
       ) {
         this.refusedSlot = source
-        return this.#refuse(Reason.sourceLimit, SOURCE_LIMIT)
+        return this.#refuse(BY_SOURCE, SOURCE_LIMIT)
       }
     }
 
@@ -105,14 +113,14 @@ export class Limits {
         network >= 0 &&
         isEmpty(networks.fullAtMs, network, nowMs, networkInterval, toleranceMs[limit + 1]!)
       ) {
-        return this.#refuse(Reason.networkLimit, NETWORK_LIMIT)
+        return this.#refuse(BY_NETWORK, NETWORK_LIMIT)
       }
     }
 
-    if (standing === BARRED) return this.#refuse(Reason.totalLimit, TOTAL_LIMIT)
+    if (standing === BARRED) return this.#refuse(BY_TOTAL, TOTAL_LIMIT)
     if (totalInterval !== 0) {
       if (isEmpty(totalFullAtMs, total, nowMs, totalInterval, toleranceMs[limit + 2]!))
-        return this.#refuse(Reason.totalLimit, TOTAL_LIMIT)
+        return this.#refuse(BY_TOTAL, TOTAL_LIMIT)
       take(totalFullAtMs, total, nowMs, totalInterval)
     }
     if (networkInterval !== 0) {
@@ -134,10 +142,10 @@ export class Limits {
     let source = sources.find(view.sourceHigh, view.sourceLow, tag | KNOWN_TAG)
     if (source < 0) source = sources.insert(view.sourceHigh, view.sourceLow, tag | KNOWN_TAG, nowMs)
     if (isEmpty(sources.fullAtMs, source, nowMs, interval, policy.toleranceMs[limit]!))
-      return this.#refuse(Reason.knownLimit, KNOWN_LIMIT)
+      return this.#refuse(BY_KNOWN, KNOWN_LIMIT)
     take(sources.fullAtMs, source, nowMs, interval)
     this.#admittedSlot = -1
-    return Reason.knownGood
+    return KNOWN_GOOD
   }
 
   #refuse(reason: Reason, kind: number): Reason {
@@ -185,26 +193,6 @@ export class Limits {
   }
 }
 
-/**
- * DNS over TCP has buckets of its own, with the same limits: whoever comes back over TCP since his datagrams were
- * refused, or those of a flood in his name, must not find the bucket that they emptied. Applied by XOR: a tag has ten bits, and
- * in those of all other buckets bit 8 is set.
- */
-export const DNS_TCP_TAG = 0x300
-
-/** What tells apart the buckets of one address: a service slot and a family. */
-export function bucketTag(service: number, family: Family): number {
-  return (service << 1) | (family === 6 ? 0x101 : 0x100)
-}
-
-/** Added to the tag of the bucket that a source has while it is known good. */
-export const KNOWN_TAG = 0x200
-
-/** The low half of the network's key: the first 24 bits of an IPv4 address, bits 32 to 48 of an IPv6 one. */
-export function networkBits(view: Pick<PacketView, 'family' | 'sourceLow'>): number {
-  return view.sourceLow & (view.family === 4 ? ~0xff : ~0xffff)
-}
-
 function isEmpty(
   fullAtMs: Float64Array,
   at: number,
@@ -223,5 +211,6 @@ function isEmpty(
 
 function take(fullAtMs: Float64Array, at: number, nowMs: number, intervalMs: number): void {
   const fromMs = fullAtMs[at]!
-  fullAtMs[at] = (fromMs > nowMs ? fromMs : nowMs) + intervalMs
+  // To add in both branches spares a box for what they have in common.
+  fullAtMs[at] = fromMs > nowMs ? fromMs + intervalMs : nowMs + intervalMs
 }

@@ -1,8 +1,10 @@
 import { setFlagsFromString } from 'node:v8'
-import { classify, exempt } from './classify.ts'
+import * as classes from './classify.ts'
 import type { CompiledPolicy } from './compile.ts'
-import { decisionIndex, PathCounters } from './counters.ts'
-import { decode, PacketView } from './decode.ts'
+import * as counted from './counters.ts'
+import { PathCounters } from './counters.ts'
+import * as headers from './decode.ts'
+import { PacketView } from './decode.ts'
 import { Answers } from './dns/answers.ts'
 import { Dns } from './dns/dns.ts'
 import { OwnQueries } from './dns/own-queries.ts'
@@ -22,7 +24,10 @@ setFlagsFromString('--max-inlined-bytecode-size=2000')
 setFlagsFromString('--max-inlined-bytecode-size-cumulative=12000')
 setFlagsFromString('--max-inlined-bytecode-size-absolute=12000')
 
-// Constants of this module cost compiled code nothing; an import is looked up each time.
+// Constants of this module cost compiled code nothing; an import is looked up each time, a function too.
+const { classify, exempt } = classes
+const { decisionIndex } = counted
+const { decode } = headers
 const WITHIN_LIMIT = Reason.withinLimit
 const NONE = NO_SERVICE
 const { accept: ACCEPT, drop: DROP, shadow: SHADOW } = Verdict

@@ -1,6 +1,6 @@
 import type { Service } from '../config/policy.ts'
 import type { Family, Prefix } from '../net/prefix.ts'
-import { networkBits } from '../path/limits.ts'
+import { networkBits } from '../path/bucket-keys.ts'
 import { sourceKey } from '../path/source-ring.ts'
 import { BucketIndex } from './bucket-index.ts'
 import { type BucketCounts, BucketRecord } from './bucket-record.ts'

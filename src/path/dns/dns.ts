@@ -8,13 +8,15 @@ import { type Limits, Standing } from '../limits.ts'
 import { Reason } from '../reasons.ts'
 import type { SharedState } from '../shared.ts'
 import { DnsKind, DnsMessage } from './message.ts'
-import { asksForName, parseDns } from './parse.ts'
-import { countReverseNetwork } from './reverse-network.ts'
+import * as parsing from './parse.ts'
+import * as networks from './reverse-network.ts'
 import { FloodShare, NO_SHARE, ReverseRate } from './reverse-rate.ts'
 import { Slips } from './slips.ts'
 import { SweepKind, Sweeps } from './sweeps.ts'
 
-// Constants of this module cost compiled code nothing; an import is looked up each time.
+// Constants of this module cost compiled code nothing; an import is looked up each time, a function too.
+const { asksForName, parseDns } = parsing
+const { countReverseNetwork } = networks
 const { SOURCE_LIMIT } = compiled
 const { reverse: REVERSE_SET, malformed: MALFORMED_SET, sweep: SWEEP_SET } = compiled.DnsSet
 const { reverse: REVERSE, malformed: MALFORMED, cutShort: CUT_SHORT } = DnsKind

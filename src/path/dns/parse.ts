@@ -1,7 +1,8 @@
 import { DnsKind, type DnsMessage } from './message.ts'
-import { isReverseName, readReverseName } from './reverse-name.ts'
+import * as names from './reverse-name.ts'
 
-// Constants of this module cost compiled code nothing; an import is looked up each time.
+// Constants of this module cost compiled code nothing; an import is looked up each time, a function too.
+const { isReverseName, readReverseName } = names
 const {
   forward: FORWARD,
   reverse: REVERSE,

@@ -1,7 +1,7 @@
 import type { Prefix } from '../../net/prefix.ts'
+import { networkBits } from '../bucket-keys.ts'
 import type { CompiledPolicy } from '../compile.ts'
 import { PathCounters } from '../counters.ts'
-import { networkBits } from '../limits.ts'
 import type { SharedState } from '../shared.ts'
 import { sourceKey } from '../source-ring.ts'
 import { ReverseRate, type ReverseRateState } from './reverse-rate.ts'

@@ -1,6 +1,6 @@
+import * as keys from '../bucket-keys.ts'
 import type { CompiledPolicy } from '../compile.ts'
 import type { PacketView } from '../decode.ts'
-import { networkBits } from '../limits.ts'
 import { BucketTable } from '../table.ts'
 import type { DnsMessage } from './message.ts'
 
@@ -10,7 +10,8 @@ export const SWEEP_KINDS = ['none', 'sequential', 'random', 'tree'] as const
 export const SweepKind = { none: 0, sequential: 1, random: 2, tree: 3 } as const
 export type SweepKind = (typeof SweepKind)[keyof typeof SweepKind]
 
-// Constants of this module cost compiled code nothing; an import is looked up each time.
+// Constants of this module cost compiled code nothing; an import is looked up each time, a function too.
+const { networkBits } = keys
 const { none: NONE, sequential: SEQUENTIAL, random: RANDOM, tree: TREE } = SweepKind
 
 /** A record is a cache line: the time as a double, then words, then numbers that fade as 32-bit floats. */

@@ -1,7 +1,7 @@
 import type { Policy, Service } from '../../config/policy.ts'
 import { formatPrefix } from '../../net/prefix.ts'
+import { networkBits } from '../../path/bucket-keys.ts'
 import { LIMIT_KINDS, type LimitKind } from '../../path/compile.ts'
-import { networkBits } from '../../path/limits.ts'
 import { sourcePrefix } from '../../path/source-ring.ts'
 import { REFUSING_LIMIT } from '../bucket-rows.ts'
 import type { Judgement, Observer } from '../engine.ts'

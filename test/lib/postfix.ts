@@ -1,7 +1,8 @@
-import { type ChildProcess, execFileSync } from 'node:child_process'
-import { chmodSync, chownSync, closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import type { ChildProcess } from 'node:child_process'
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { eventually } from './eventually.ts'
 import type { Host } from './lab.ts'
+import { addMailUser, writePostfix } from './postfix-files.ts'
 import type { Scratch } from './scratch.ts'
 
 /**
@@ -15,19 +16,9 @@ export class Postfix {
   private constructor(host: Host, settings: readonly string[], resolver: string) {
     this.#scratch = host.scratch()
     const { directory } = this.#scratch
-    for (const name of ['spool', 'data', 'sasl']) mkdirSync(this.#scratch.path(name))
-    const [uid = 0, gid = 0] = ['-u', '-g'].map((flag) =>
-      Number(execFileSync('id', [flag, 'postfix'], { encoding: 'utf8' })),
-    )
-    chownSync(this.#scratch.path('data'), uid, gid)
-    writeFileSync(this.#scratch.path('main.cf'), [mainConfig(directory), ...settings, ''].join('\n'))
+    writePostfix(this.#scratch, [...SETTINGS, ...settings], PORTS)
+    addMailUser(this.#scratch, 'right')
     writeFileSync(this.#scratch.path('resolv.conf'), `nameserver ${resolver}\n`)
-    writeFileSync(this.#scratch.path('master.cf'), SERVICES)
-    writeFileSync(this.#scratch.path('sasl/smtpd.conf'), saslConfig(directory))
-    const users = this.#scratch.path('sasldb2')
-    execFileSync('saslpasswd2', ['-p', '-c', '-f', users, '-u', 'example.test', 'alice'], { input: 'right' })
-    chownSync(users, uid, gid)
-    chmodSync(users, 0o600)
     const log = openSync(this.#scratch.path('log'), 'w')
     // `ip netns exec` has given this shell mounts of its own.
     const script = `mount --bind ${this.#scratch.path('resolv.conf')} /etc/resolv.conf && exec postfix -c ${directory} start-fg`
@@ -70,51 +61,11 @@ export class Postfix {
   }
 }
 
-function mainConfig(directory: string): string {
-  return `
-compatibility_level = 3.6
-queue_directory = ${directory}/spool
-data_directory = ${directory}/data
-maillog_file = /dev/stdout
-myhostname = mail.example.test
-mydestination = example.test
-local_recipient_maps =
-inet_protocols = all
-alias_maps =
-alias_database =
-# There is no DNS here.
-smtpd_peername_lookup = no
-smtpd_sasl_auth_enable = yes
-smtpd_sasl_local_domain = example.test
-cyrus_sasl_config_path = ${directory}/sasl
-smtpd_recipient_restrictions = reject_unauth_destination
-# So few wrong passwords a connection: hydra has to come back.
-smtpd_hard_error_limit = 3
-smtpd_error_sleep_time = 0
-smtpd_client_connection_count_limit = 0
-`
-}
+const SETTINGS = [
+  'smtpd_recipient_restrictions = reject_unauth_destination',
+  // So few wrong passwords a connection: hydra has to come back.
+  'smtpd_hard_error_limit = 3',
+  'smtpd_error_sleep_time = 0',
+]
 
-/** Nothing runs in a chroot. */
-const SERVICES = `
-smtp       inet n - n - - smtpd
-submission inet n - n - - smtpd
-cleanup    unix n - n - 0 cleanup
-qmgr       unix n - n 300 1 qmgr
-rewrite    unix - - n - - trivial-rewrite
-bounce     unix - - n - 0 bounce
-defer      unix - - n - 0 bounce
-anvil      unix - - n - 1 anvil
-proxymap   unix - - n - - proxymap
-discard    unix - - n - - discard
-postlog    unix-dgram n - n - 1 postlogd
-`
-
-function saslConfig(directory: string): string {
-  return `
-pwcheck_method: auxprop
-auxprop_plugin: sasldb
-sasldb_path: ${directory}/sasldb2
-mech_list: PLAIN LOGIN
-`
-}
+const PORTS = ['smtp       inet n - n - - smtpd', 'submission inet n - n - - smtpd']

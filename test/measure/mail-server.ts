@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, chownSync, closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { eventually } from '../lib/eventually.ts'
 import type { Host } from '../lib/lab.ts'
+import { addMailUser, writePostfix } from '../lib/postfix-files.ts'
 import type { Scratch } from '../lib/scratch.ts'
 
 /** How a mail server is set up. */
@@ -28,14 +29,10 @@ export class MailServer {
     this.#scratch = host.scratch()
     const { directory } = this.#scratch
     const file = (name: string) => this.#scratch.path(name)
-    for (const name of ['spool', 'spool/private', 'data', 'sasl']) mkdirSync(file(name))
-    const [uid, gid] = idsOf('postfix')
-    for (const name of ['data', 'spool/private']) chownSync(file(name), uid, gid)
     this.#makeCertificate(options)
-    writeFileSync(file('main.cf'), mainConfig(directory, options))
-    writeFileSync(file('master.cf'), SERVICES)
+    writePostfix(this.#scratch, settings(directory, options), PORTS)
     if (options.sasl === 'dovecot') this.#startDovecot(host)
-    else this.#makeUsers()
+    else addMailUser(this.#scratch, this.password)
     const log = openSync(file('log'), 'w')
     host.spawn('postfix', ['-c', directory, 'start-fg'], { stdio: ['ignore', log, log], detached: true })
     closeSync(log)
@@ -86,19 +83,6 @@ export class MailServer {
     )
   }
 
-  #makeUsers(): void {
-    const file = (name: string) => this.#scratch.path(name)
-    writeFileSync(
-      file('sasl/smtpd.conf'),
-      `pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: ${file('sasldb2')}\nmech_list: PLAIN LOGIN\n`,
-    )
-    execFileSync('saslpasswd2', ['-p', '-c', '-f', file('sasldb2'), '-u', 'example.test', 'alice'], {
-      input: this.password,
-    })
-    chownSync(file('sasldb2'), ...idsOf('postfix'))
-    chmodSync(file('sasldb2'), 0o600)
-  }
-
   #startDovecot(host: Host): void {
     const { directory } = this.#scratch
     writeFileSync(this.#scratch.path('dovecot.conf'), dovecotConfig(directory, this.password))
@@ -106,62 +90,30 @@ export class MailServer {
   }
 }
 
-function idsOf(user: string): [uid: number, gid: number] {
-  const [uid = 0, gid = 0] = ['-u', '-g'].map((flag) =>
-    Number(execFileSync('id', [flag, user], { encoding: 'utf8' })),
-  )
-  return [uid, gid]
+function settings(directory: string, { sasl, options }: MailServerOptions): string[] {
+  return [
+    'local_transport = discard',
+    'default_transport = discard',
+    'smtpd_client_port_logging = yes',
+    `smtpd_sasl_type = ${sasl}`,
+    `smtpd_sasl_path = ${sasl === 'dovecot' ? `${directory}/auth` : 'smtpd'}`,
+    'smtpd_tls_security_level = may',
+    'smtpd_tls_auth_only = no',
+    `smtpd_tls_cert_file = ${directory}/chain.pem`,
+    `smtpd_tls_key_file = ${directory}/tls.key`,
+    ...options,
+  ]
 }
 
-function mainConfig(directory: string, { sasl, options }: MailServerOptions): string {
-  return `
-compatibility_level = 3.6
-queue_directory = ${directory}/spool
-data_directory = ${directory}/data
-maillog_file = /dev/stdout
-myhostname = mail.example.test
-mydestination = example.test
-local_recipient_maps =
-local_transport = discard
-default_transport = discard
-inet_protocols = all
-alias_maps =
-alias_database =
-smtpd_peername_lookup = no
-smtpd_client_port_logging = yes
-smtpd_sasl_auth_enable = yes
-smtpd_sasl_type = ${sasl}
-smtpd_sasl_path = ${sasl === 'dovecot' ? `${directory}/auth` : 'smtpd'}
-smtpd_sasl_local_domain = example.test
-cyrus_sasl_config_path = ${directory}/sasl
-smtpd_tls_security_level = may
-smtpd_tls_auth_only = no
-smtpd_tls_cert_file = ${directory}/chain.pem
-smtpd_tls_key_file = ${directory}/tls.key
-smtpd_client_connection_count_limit = 0
-${options.join('\n')}
-`
-}
-
-/** As Debian's master.cf has them. Nothing runs in a chroot. */
-const SERVICES = `
-smtp       inet n - n - - smtpd
-submission inet n - n - - smtpd
-  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject
-submissions inet n - n - - smtpd
-  -o smtpd_tls_wrappermode=yes
-  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject
-cleanup    unix n - n - 0 cleanup
-qmgr       unix n - n 300 1 qmgr
-tlsmgr     unix - - n 1000? 1 tlsmgr
-rewrite    unix - - n - - trivial-rewrite
-bounce     unix - - n - 0 bounce
-defer      unix - - n - 0 bounce
-anvil      unix - - n - 1 anvil
-proxymap   unix - - n - - proxymap
-discard    unix - - n - - discard
-postlog    unix-dgram n - n - 1 postlogd
-`
+/** As Debian's master.cf has them. */
+const PORTS = [
+  'smtp       inet n - n - - smtpd',
+  'submission inet n - n - - smtpd',
+  '  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject',
+  'submissions inet n - n - - smtpd',
+  '  -o smtpd_tls_wrappermode=yes',
+  '  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject',
+]
 
 function dovecotConfig(directory: string, password: string): string {
   return `

@@ -13,6 +13,7 @@ export function formatReplay(summary: Summary): string {
   const { policy } = summary
   const time = clockOf(summary)
   const sections = [head(summary), services(policy.services)]
+  if (policy.unsolicitedAnswers > 0) sections.push(unsolicited(policy))
   if (policy.limited.length > 0) sections.push(limited(policy.limited, time))
   if (policy.banned.length > 0) sections.push(banned(policy, time))
   if (policy.sessions.length > 0) sections.push(sessions(policy, time))
@@ -45,7 +46,7 @@ function head(summary: Summary): string {
   return facts.flatMap(([name, text]) => hang(name.padEnd(9), text)).join('\n')
 }
 
-function local({ local: { prefixes, inferred } }: Summary): string {
+function local({ local: { prefixes, inferred }, policy: { services } }: Summary): string {
   if (prefixes.length === 0) return 'unknown: there is no attempt at a port of a service in it'
   const shown = fewOf(prefixes)
   if (inferred === null) return shown
@@ -53,7 +54,11 @@ function local({ local: { prefixes, inferred } }: Summary): string {
   const all = inbound === attempts
   const share = all ? 'all' : `${Math.floor((inbound / attempts) * 100)} %`
   const which = isWhole ? (all ? '' : 'of ') : 'of the first '
-  const attemptsSeen = `${share} ${which}${counted(attempts, 'attempt')} at service ports`
+  const isAsked = services.some((each) => each.attempts > 0)
+  const what = isAsked
+    ? `${counted(attempts, 'attempt')} at service ports`
+    : `${counted(attempts, 'answer')} from port 53`
+  const attemptsSeen = `${share} ${which}${what}`
   return `${shown} (inferred: destination of ${attemptsSeen}${all ? '' : '; --local overrides'})`
 }
 
@@ -75,6 +80,12 @@ function services(rows: readonly ServiceRow[]): string {
   )
   const unseen = rows.filter(({ attempts }) => attempts === 0).map(({ service }) => service)
   return unseen.length === 0 ? table : [table, ...hang('no attempts: ', unseen.join(', '))].join('\n')
+}
+
+function unsolicited({ unsolicitedAnswers, mode }: PolicySummary): string {
+  const answers = counted(unsolicitedAnswers, 'answer')
+  const verdict = mode === 'shadow' ? 'would be dropped' : 'dropped'
+  return `${answers} from port 53 to questions that nobody here has asked: ${verdict}. Nobody is banned for those.`
 }
 
 function limited(rows: readonly BucketRow[], time: Clock): string {

@@ -19,7 +19,7 @@ import { classify } from '../path/classify.ts'
 import { compilePolicy } from '../path/compile.ts'
 import { KnownGood } from '../path/known-good.ts'
 import { Pipeline } from '../path/pipeline.ts'
-import { VERDICTS, Verdict, type VerdictName } from '../path/reasons.ts'
+import { Reason, VERDICTS, Verdict, type VerdictName } from '../path/reasons.ts'
 import { NO_SERVICE, ServiceSlots } from '../path/service-slots.ts'
 import { createSharedState } from '../path/shared.ts'
 import { SourceRing } from '../path/source-ring.ts'
@@ -105,6 +105,8 @@ export interface Observer {
   /** A ban; its times are those of `Attempt.nowMs`. */
   banned?(ban: Ban, mode: Mode, cause: BanCause): void
   ended?(ending: Ending): void
+  /** An answer to a question that nobody here has asked; in shadow mode it passed. */
+  unsolicited?(): void
 }
 
 /**
@@ -175,6 +177,16 @@ export class Engine {
     }
     if (view.protocol === TCP && this.handshakes.isAnswered(attempt)) return true
     return this.#judge(attempt, slot)
+  }
+
+  /** Decides an inbound datagram from port 53 that goes to no service, and along no flow that this host has begun. */
+  offerAnswer({ view, bytes, sourceAt, offset, length, nowMs }: Attempt): void {
+    if (this.policy.dns.unsolicited === undefined) return
+    if (this.allowed.some(view.family, bytes, sourceAt)) return
+    this.#nowMs = nowMs
+    this.pipeline.judge(bytes, offset, Math.min(length, this.policy.queue.copyBytes), nowMs)
+    if (this.pipeline.reason !== Reason.unsolicitedAnswer) return
+    for (const observer of this.observers) observer.unsolicited?.()
   }
 
   /** Takes note of an outbound SYN-ACK. */

@@ -2,6 +2,7 @@ import type { Prefix } from '../net/prefix.ts'
 import { PrefixTable } from '../net/prefix-table.ts'
 import { decode, type PacketView } from '../path/decode.ts'
 import { REASONS, Reason, type ReasonName } from '../path/reasons.ts'
+import { AskedQueries } from './asked-queries.ts'
 import { Attempt } from './attempt.ts'
 import { Direction } from './capture/link-layer.ts'
 import type { CapturedPacket } from './capture/packet.ts'
@@ -13,6 +14,7 @@ import type { Moment } from './moment.ts'
 import { Sample } from './sample.ts'
 
 const TCP = 6
+const DNS = 53
 const SYN = 0x02
 const SYN_ACK = 0x12
 const SYN_ACK_FIN_RST = 0x17
@@ -33,13 +35,23 @@ export interface TrafficCounts {
   notInbound: number
   /** SYNs and datagrams to service ports of this host: these were offered to the engines. */
   inbound: number
+  /** Datagrams from port 53 to this host, to ports of no service, that answer nothing: so were these. */
+  unasked: number
   /** Not understood, by reason; `cut-short` where the capture left out what was needed. */
   unreadable: Map<ReasonName | 'cut-short', number>
 }
 
+/** What is held back until it is known which addresses are local. */
+interface Held {
+  readonly packets: Sample
+  readonly locals: LocalInference
+  /** From the answers alone. */
+  readonly answered: LocalInference
+}
+
 /**
  * The way of a capture's packets to the engines. The kernel's part in it: of TCP, only SYNs of new
- * connections; of UDP, all to service ports. And which of them are inbound: those to `local` addresses,
+ * connections; of UDP, all to service ports, and answers from port 53 to what nobody here has asked. And which of them are inbound: those to `local` addresses,
  * or, where these are not given, to those inferred from the first attempts, which are held back till then.
  */
 export class Intake {
@@ -50,6 +62,7 @@ export class Intake {
     otherPorts: 0,
     notInbound: 0,
     inbound: 0,
+    unasked: 0,
     unreadable: new Map(),
   }
   /** Unix time of the earliest and the latest packet. */
@@ -64,8 +77,10 @@ export class Intake {
   /** By port: 1 where some engine has a service. */
   declare private readonly isServed: Uint8Array
   declare private readonly isServedByUdp: Uint8Array
+  /** Made when this host first asks. */
+  #asked: AskedQueries | undefined
   #local: PrefixTable<true> | undefined
-  #sample: { readonly packets: Sample; readonly locals: LocalInference } | undefined
+  #sample: Held | undefined
 
   constructor(engines: readonly Engine[], local: readonly Prefix[] | undefined) {
     this.engines = engines
@@ -78,7 +93,8 @@ export class Intake {
         isServed.fill(1, first, last + 1)
       }
     }
-    if (local === undefined) this.#sample = { packets: new Sample(), locals: new LocalInference() }
+    if (local === undefined)
+      this.#sample = { packets: new Sample(), locals: new LocalInference(), answered: new LocalInference() }
     else this.#local = tableOf(local)
   }
 
@@ -117,9 +133,10 @@ export class Intake {
 
   #infer(isWhole: boolean): void {
     if (this.#sample === undefined) return
-    const { packets, locals } = this.#sample
+    const { packets, locals, answered } = this.#sample
     this.#sample = undefined
-    this.inference = locals.infer(isWhole)
+    // Where no service is asked for anything, whoever gets answers is this host.
+    this.inference = (locals.isEmpty ? answered : locals).infer(isWhole)
     this.#local = tableOf(this.inference.prefixes)
     for (const attempt of packets.drainInto(this.attempt)) {
       decode(attempt.view, attempt.bytes, attempt.offset, attempt.length)
@@ -135,18 +152,28 @@ export class Intake {
       counts.connections++
       return (isServed[view.sourcePort]! | isServed[view.destinationPort]!) !== 0
     }
+    const isFromHere = direction === OUTBOUND
+    if (view.protocol !== TCP && isFromHere && view.destinationPort === DNS) {
+      // Before those that are held back, which matters to nobody.
+      this.attempt.nowMs = this.clock.nowMs
+      this.#noteAsked(this.attempt)
+    }
     const ports = view.protocol === TCP ? isServed : this.isServedByUdp
-    if (ports[view.destinationPort] === 0) counts.otherPorts++
-    else if (direction === OUTBOUND) counts.notInbound++
+    if (ports[view.destinationPort] === 0) {
+      if (!isFromHere && concernsDns(view)) return true
+      counts.otherPorts++
+    } else if (isFromHere) counts.notInbound++
     else return true
     return false
   }
 
   /** Keeps the packet until it is known which addresses are local. */
-  #hold(attempt: Attempt, { packets, locals }: { packets: Sample; locals: LocalInference }): void {
-    const isAttempt = isNew(attempt.view)
+  #hold(attempt: Attempt, { packets, locals, answered }: Held): void {
+    const { view } = attempt
+    const isAttempt = isNew(view)
     packets.add(attempt, isAttempt)
-    if (isAttempt) locals.see(attempt)
+    if (isAttempt && this.#isForService(view)) locals.see(attempt)
+    else if (isAttempt && view.sourcePort === DNS) answered.see(attempt)
     if (packets.isFull) this.#infer(false)
   }
 
@@ -157,6 +184,8 @@ export class Intake {
     if (flows !== undefined && attempt.nowMs >= flows.dueMs) flows.tick(attempt.nowMs)
     if (!isNew(view)) {
       this.#follow(attempt)
+    } else if (!this.#isForService(view)) {
+      this.#dispatchDns(attempt)
     } else if (this.#local!.some(view.family, attempt.bytes, attempt.destinationAt)) {
       this.counts.inbound++
       let passedBy = 0
@@ -167,7 +196,33 @@ export class Intake {
       }
     } else {
       this.counts.notInbound++
+      if (view.protocol !== TCP && view.destinationPort === DNS) this.#noteAsked(attempt)
     }
+  }
+
+  #isForService({ protocol, destinationPort }: PacketView): boolean {
+    return (protocol === TCP ? this.isServed : this.isServedByUdp)[destinationPort] === 1
+  }
+
+  #noteAsked(attempt: Attempt): void {
+    this.#asked ??= new AskedQueries()
+    this.#asked.ask(attempt)
+  }
+
+  /** A datagram from or to port 53 that is for no service: a query of this host, or an answer to it. */
+  #dispatchDns(attempt: Attempt): void {
+    const { view, bytes, destinationAt } = attempt
+    if (!this.#local!.some(view.family, bytes, destinationAt)) {
+      this.counts.otherPorts++
+      if (view.destinationPort === DNS) this.#noteAsked(attempt)
+      return
+    }
+    if (view.sourcePort !== DNS || this.#asked?.isAnswer(attempt)) {
+      this.counts.otherPorts++
+      return
+    }
+    this.counts.unasked++
+    for (const engine of this.engines) engine.offerAnswer(attempt)
   }
 
   /** A TCP packet that asks for no connection, from a port of a service or to one. */
@@ -218,6 +273,11 @@ export class Intake {
     const name = isCut ? 'cut-short' : REASONS[reason]!.name
     unreadable.set(name, (unreadable.get(name) ?? 0) + 1)
   }
+}
+
+/** A datagram from or to port 53. */
+function concernsDns({ protocol, sourcePort, destinationPort }: PacketView): boolean {
+  return protocol !== TCP && (sourcePort === DNS || destinationPort === DNS)
 }
 
 /**

@@ -36,6 +36,10 @@ export class LocalInference {
   readonly #endpoints = new Map<string, Endpoint>()
   readonly #attempts: { readonly from: string; readonly to: string }[] = []
 
+  get isEmpty(): boolean {
+    return this.#attempts.length === 0
+  }
+
   see({ view, bytes, sourceAt, destinationAt }: Attempt): void {
     const { family } = view
     const length = addressBits(family)

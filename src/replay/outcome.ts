@@ -63,6 +63,8 @@ export class Outcome implements Observer {
   declare readonly sessions: SessionRecords
   /** In the order of time. */
   readonly bans: BanRecord[] = []
+  /** Answers to questions that nobody here has asked. */
+  unsolicitedAnswers = 0
   /** Bans that did not fit into `bans`. */
   bansLeftOut = 0
   /** By service, by whether it was accepted, and by reason. */
@@ -101,6 +103,10 @@ export class Outcome implements Observer {
     if (reasonNumber === BY_BAN) this.#countDropped(attempt.view, slot)
     if (this.hasNetworkLimit[slot] === 1) this.networks.add(judgement)
     if (this.hasTotalLimit[slot] === 1) this.totals.add(slot, slot, reasonNumber, attempt)
+  }
+
+  unsolicited(): void {
+    this.unsolicitedAnswers++
   }
 
   ended({ session, outcome, tries, end }: Ending): void {

@@ -64,6 +64,8 @@ export interface PolicySummary {
   /** What the daemon adds to ban times at random, as a share of them. */
   readonly jitter: number
   readonly services: readonly ServiceRow[]
+  /** Answers from port 53 to questions that nobody here has asked: dropped, or in shadow mode seen. */
+  readonly unsolicitedAnswers: number
   readonly limited: readonly BucketRow[]
   readonly sources: readonly RefusedSource[]
   readonly banned: readonly BanRow[]
@@ -114,6 +116,7 @@ function summarizePolicy({ file, outcome }: NamedOutcome): PolicySummary {
     mode: policy.mode,
     jitter: policy.ban.jitter,
     services: serviceRows(outcome),
+    unsolicitedAnswers: outcome.unsolicitedAnswers,
     limited: limitedRows(outcome),
     sources: refusedSources(outcome),
     banned: banRows(outcome),

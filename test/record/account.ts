@@ -8,7 +8,7 @@ export interface Expectation {
   /** SYNs and datagrams for the services of the policy: accepted, refused or banned. */
   readonly attempts: number
   readonly accepted: number
-  /** By reason, as in src/path/reasons.ts. */
+  /** By reason, as in src/path/reasons.ts. Unsolicited answers are here though they are for no service. */
   readonly refused: Readonly<Record<string, number>>
   /** Dropped by bans. */
   readonly banned: number
@@ -48,6 +48,7 @@ export class Account {
   readonly #refusedSyns = new Set<string>()
   readonly #bans: (Event & { seconds: number })[] = []
   #accepted = 0
+  #unsolicited = 0
   #banned = 0
 
   constructor(policy: Policy) {
@@ -60,7 +61,11 @@ export class Account {
   /** The attempts must come in the order of time. */
   enter(attempt: Attempt): void {
     const service = this.#serviceOf(attempt)
-    if (service === undefined) return
+    if (service === undefined) {
+      // The server of these captures asks nobody.
+      if (attempt.fromPort === 53) this.#unsolicited++
+      return
+    }
     const event = { source: sourceOf(attempt), service: service.name, atS: attempt.atS }
     if (this.#isBanned(event)) {
       this.#banned++
@@ -74,6 +79,7 @@ export class Account {
   get expectation(): Expectation {
     const refused: Record<string, number> = {}
     for (const { reason } of this.#refusals) refused[reason] = (refused[reason] ?? 0) + 1
+    if (this.#unsolicited > 0) refused['unsolicited-answer'] = this.#unsolicited
     const [first] = this.#refusals
     return {
       attempts: this.#accepted + this.#refusals.length + this.#banned,

@@ -10,6 +10,8 @@ export interface Attempt {
   readonly protocol: Protocol
   /** Where to. */
   readonly port: number
+  /** Where from, of UDP. */
+  readonly fromPort: number | undefined
   /** The name that a PTR query asks for. */
   readonly reverseName: string | undefined
   /** The same for a SYN that is sent again. */
@@ -28,6 +30,7 @@ const COLUMNS = [
   'tcp.dstport',
   'udp.dstport',
   'tcp.srcport',
+  'udp.srcport',
   'tcp.seq_raw',
   'dns.qry.name',
   'dns.qry.type',
@@ -47,7 +50,8 @@ export function readAttempts(path: string): Attempt[] {
   })
   const rows = output.split('\n').filter(Boolean)
   return rows.flatMap((row) => {
-    const [time, from4, from6, to4, to6, tcpPort, udpPort, sourcePort, sequence, name, type] = row.split('\t')
+    const [time, from4, from6, to4, to6, tcpPort, udpPort, sourcePort, fromPort, sequence, name, type] =
+      row.split('\t')
     const to = to4 || to6
     if (to !== SERVER[4] && to !== SERVER[6]) return []
     const from = from4 || from6 || ''
@@ -56,6 +60,7 @@ export function readAttempts(path: string): Attempt[] {
       from,
       protocol: tcpPort ? 'tcp' : 'udp',
       port: Number(tcpPort || udpPort),
+      fromPort: fromPort ? Number(fromPort) : undefined,
       reverseName: type === PTR ? name : undefined,
       identity: `${from} ${sourcePort} ${tcpPort} ${sequence}`,
     }

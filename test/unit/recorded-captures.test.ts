@@ -40,11 +40,12 @@ async function replayed(
 }
 
 /** The replay's answer in the words of an expectation. */
-function condense({ services, sources, banned }: PolicySummary): Expectation {
+function condense({ services, sources, banned, unsolicitedAnswers }: PolicySummary): Expectation {
   const refused: Record<string, number> = {}
   for (const [reason, count] of services.flatMap(({ reasons }) => Object.entries(reasons))) {
     if (reason !== 'within-limit' && reason !== 'banned') refused[reason] = (refused[reason] ?? 0) + count
   }
+  if (unsolicitedAnswers > 0) refused['unsolicited-answer'] = unsolicitedAnswers
   const sum = (key: 'attempts' | 'accepted' | 'banned') =>
     services.reduce((total, service) => total + service[key], 0)
   const [first] = sources

@@ -153,17 +153,17 @@ export class Limits {
     return reason
   }
 
-  /**
-   * Asks for the memory of the buckets that `admit` will look at. Of several such requests the processor waits
-   * for all at once, where it waits for each look-up in turn.
-   */
-  touch(view: PacketView, service: number): number {
+  /** Notes the buckets that `admit` will look at for `view`: they are in the cache after `fetch`. */
+  expect(view: PacketView, service: number): void {
     const { sources, networks } = this.buckets
     const tag = bucketTag(service, view.family)
-    return (
-      sources.touch(sources.firstSlot(view.sourceHigh, view.sourceLow, tag)) ^
-      networks.touch(networks.firstSlot(view.sourceHigh, networkBits(view), tag))
-    )
+    sources.expect(view.sourceHigh, view.sourceLow, tag)
+    networks.expect(view.sourceHigh, networkBits(view), tag)
+  }
+
+  fetch(): void {
+    this.buckets.sources.ahead.fetch()
+    this.buckets.networks.ahead.fetch()
   }
 
   /** How a source is known to a service. */

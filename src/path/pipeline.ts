@@ -58,8 +58,6 @@ export class Pipeline {
   slip = false
   readonly view = new PacketView()
   readonly #ahead = new PacketView()
-  /** Where what is read ahead of time goes. */
-  readonly #touched = new Int32Array(1)
   declare readonly counters: PathCounters
   declare readonly holds: Holds
   declare readonly dns: Dns
@@ -115,20 +113,25 @@ export class Pipeline {
   }
 
   /**
-   * Asks for the memory that `judge` will look at for the packet at `bytes[offset, offset + length)`. To do so for
-   * a whole batch before its first packet is judged lets its cache misses overlap; while the buckets in use are few
-   * enough to stay in the cache, it would be a waste, and is nothing.
+   * Notes what `judge` will look at for the packet at `bytes[offset, offset + length)`: it is in the cache after
+   * `fetch`. To do so for a whole batch lets its cache misses overlap. While the buckets in use are few enough to
+   * stay in the cache, it would be a waste.
    */
-  touch(bytes: Uint8Array, offset: number, length: number): void {
+  expect(bytes: Uint8Array, offset: number, length: number): void {
     const view = this.#ahead
     if (decode(view, bytes, offset, length) !== WITHIN_LIMIT) return
     const service = classify(view, this.policy)
     if (exempt(view, service) !== WITHIN_LIMIT) return
-    const isDns = view.protocol !== TCP && this.policy.isDns[service] === 1
-    this.#touched[0] = isDns ? this.dns.touch(bytes, view, service) : this.limits.touch(view, service)
+    this.limits.expect(view, service)
+    if (view.protocol !== TCP && this.policy.isDns[service] === 1) this.dns.expect(bytes, view)
   }
 
-  /** Whether `touch` is worth while. */
+  fetch(): void {
+    this.limits.fetch()
+    this.dns.sweeps.fetch()
+  }
+
+  /** Whether `expect` is worth while. */
   get isLarge(): boolean {
     return this.counters.sources[0]! > FEW_BUCKETS
   }

@@ -1,3 +1,5 @@
+import { ReadAhead } from './read-ahead.ts'
+
 const WAYS = 3
 const SLOTS_PER_ENTRY = 2
 
@@ -43,6 +45,7 @@ export class BucketTable {
   /** GCRA's one number for each slot: the time in ms at which the bucket is full again. */
   declare readonly fullAtMs: Float64Array
   declare private readonly words: Int32Array
+  declare readonly ahead: ReadAhead
   /** Sets for each of the 2^32 hashes. */
   declare private readonly scale: number
   declare private readonly seed0: number
@@ -73,6 +76,7 @@ export class BucketTable {
   constructor(memory: SharedArrayBuffer, stats: Float64Array, seed: Uint32Array) {
     this.fullAtMs = new Float64Array(memory)
     this.words = new Int32Array(memory)
+    this.ahead = new ReadAhead(this.words)
     this.scale = memory.byteLength / SET_BYTES / 2 ** 32
     this.stats = stats
     this.seed0 = seed[0]! | 0
@@ -99,14 +103,15 @@ export class BucketTable {
     return this.#findElsewhere(at, hash, high, low, tag)
   }
 
-  /** Where `find` will look first. A key is hardly ever elsewhere while the table is far from full. */
-  firstSlot(high: number, low: number, tag: number): number {
-    return this.#setOf(this.#hash(high, low, tag)) >> 1
-  }
-
-  /** Reads of `slot` what `find` will read, to have it in the cache by then. Unless it is used, no code comes of it. */
-  touch(slot: number): number {
-    return this.words[(slot << 1) + TAGS]!
+  /**
+   * Notes that `find` will be asked for a key; `ahead.fetch` then has it in the cache.
+   *
+   * @returns the slot where it is most likely: hardly a key is elsewhere while the table is far from full
+   */
+  expect(high: number, low: number, tag: number): number {
+    const at = this.#setOf(this.#hash(high, low, tag))
+    this.ahead.note(at)
+    return at >> 1
   }
 
   /** Takes a slot for a key that `find` did not find; its bucket is full and it has no strikes. */

@@ -79,7 +79,7 @@ function onBatch(queue: PacketQueue, count: number): void {
   const { bytes, packets, verdicts, nowMs, counters } = queue
   const now = nowMs[0]!
   pipeline.holds.beginBatch(count, count === BATCH_MAX, pipeline.policy, now)
-  if (pipeline.isLarge) touchAll(queue, count)
+  if (pipeline.isLarge) readAhead(queue, count)
   let i = 0
   try {
     for (; i < count; i++) {
@@ -105,9 +105,10 @@ function onBatch(queue: PacketQueue, count: number): void {
   if (pipeline.ownQueries.takeHandedOver() > 0) port.postMessage(lookupsWaiting)
 }
 
-function touchAll({ bytes, packets }: PacketQueue, count: number): void {
+function readAhead({ bytes, packets }: PacketQueue, count: number): void {
   for (let at = 0; at < count * PACKET_WORDS; at += PACKET_WORDS)
-    pipeline.touch(bytes, packets[at + OFFSET_WORD]!, packets[at + LENGTH_WORD]!)
+    pipeline.expect(bytes, packets[at + OFFSET_WORD]!, packets[at + LENGTH_WORD]!)
+  pipeline.fetch()
 }
 
 function serve(queue: PacketQueue): void {

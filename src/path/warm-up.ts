@@ -56,10 +56,11 @@ export function warmUp(policy: CompiledPolicy, mostMs: number, mostPackets: numb
       if (n === 0) offset = 0
       // Half of them from a few, which meet their limits and walk.
       moveSource(bytes, offset, (judged & 1) === 0 ? random() : random() & 15)
-      pipeline.touch(bytes, offset, lengths[n]!)
+      pipeline.expect(bytes, offset, lengths[n]!)
       pipeline.judge(bytes, offset, lengths[n]!, nowMs)
       offset += lengths[n]!
     }
+    pipeline.fetch()
     pipeline.takePromoted()
     pipeline.holds.takeHandedOver()
   }

@@ -39,8 +39,9 @@ const PROGRAM = `
       path.pipeline.holds.beginBatch(64, true, path.pipeline.policy, nowMs)
       for (let k = 0; k < 64; k++) {
         const bytes = packets[(i + k) % packets.length]
-        path.pipeline.touch(bytes, 0, bytes.length)
+        path.pipeline.expect(bytes, 0, bytes.length)
       }
+      path.pipeline.fetch()
       for (let k = 0; k < 64; k++) {
         const bytes = packets[(i + k) % packets.length]
         path.pipeline.judge(bytes, 0, bytes.length, nowMs)

@@ -323,7 +323,7 @@ describe('a new policy', () => {
   })
 })
 
-describe('touching a batch', () => {
+describe('reading ahead', () => {
   const dns = service('dns', 53, { dns: true, ports: [{ protocol: 'udp', first: 53, last: 53 }] })
 
   test('decides, counts and changes nothing, whatever the packet is', () => {
@@ -338,8 +338,9 @@ describe('touching a batch', () => {
     const payload = ptrQuery(reverseOf(0xc6336401))
     const whole = [packet({ from, port: 22 }), packet({ from, port: 53, protocol: 'udp', payload })]
     for (const bytes of whole) {
-      for (let length = 0; length <= bytes.length; length++) path.pipeline.touch(bytes, 0, length)
+      for (let length = 0; length <= bytes.length; length++) path.pipeline.expect(bytes, 0, length)
     }
+    path.pipeline.fetch()
     expect(state()).toEqual(before)
     expect(path.accepted(9, { from, port: 22 }, START)).toBe(1)
   })

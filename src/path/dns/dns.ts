@@ -59,11 +59,11 @@ export class Dns {
     this.replies = new Slips(seed[2]!)
   }
 
-  /** Asks for the memory that `judge` will look at, as `Limits.touch` does. */
-  touch(bytes: Uint8Array, view: PacketView, service: number): number {
-    const touched = this.limits.touch(view, service)
-    if (!asksForName(bytes, view.payloadStart, view.payloadEnd)) return touched
-    return touched ^ this.limits.touch(view, REVERSE_SET) ^ this.sweeps.touch(view)
+  /** Notes what `judge` will look at for `view` besides the buckets of its service. */
+  expect(bytes: Uint8Array, view: PacketView): void {
+    if (!asksForName(bytes, view.payloadStart, view.payloadEnd)) return
+    this.limits.expect(view, REVERSE_SET)
+    this.sweeps.expect(view)
   }
 
   /** `Reason.withinLimit` or `Reason.cutShort`, or why the datagram is refused. */

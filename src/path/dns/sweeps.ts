@@ -1,6 +1,7 @@
 import * as keys from '../bucket-keys.ts'
 import type { CompiledPolicy } from '../compile.ts'
 import type { PacketView } from '../decode.ts'
+import { ReadAhead } from '../read-ahead.ts'
 import { BucketTable } from '../table.ts'
 import type { DnsMessage } from './message.ts'
 
@@ -76,6 +77,7 @@ export class Sweeps {
   declare private readonly times: Float64Array
   declare private readonly words: Uint32Array
   declare private readonly floats: Float32Array
+  declare private readonly ahead: ReadAhead
   /** By kind; recognised since the start. */
   declare private readonly recognised: Float64Array
 
@@ -95,17 +97,22 @@ export class Sweeps {
     this.times = new Float64Array(records)
     this.words = new Uint32Array(records)
     this.floats = new Float32Array(records)
+    this.ahead = new ReadAhead(new Int32Array(records))
     this.recognised = recognised
   }
 
-  /** Asks for the memory that `note` will look at first, as `Limits.touch` does. */
-  touch(view: PacketView): number {
-    const { table, words } = this
+  /** Notes what `note` will look at for `view`: it is in the cache after `fetch`. */
+  expect(view: PacketView): void {
     const family = view.family === 6 ? 1 : 0
-    const source = table.firstSlot(view.sourceHigh, view.sourceLow, 2 | family)
-    const network = table.firstSlot(view.sourceHigh, networkBits(view), 4 | family)
-    const bySource = table.touch(source) ^ words[BucketTable.numberOf(source) * WORDS]!
-    return bySource ^ table.touch(network) ^ words[BucketTable.numberOf(network) * WORDS]!
+    const source = this.table.expect(view.sourceHigh, view.sourceLow, 2 | family)
+    const network = this.table.expect(view.sourceHigh, networkBits(view), 4 | family)
+    this.ahead.note(BucketTable.numberOf(source) * WORDS)
+    this.ahead.note(BucketTable.numberOf(network) * WORDS)
+  }
+
+  fetch(): void {
+    this.table.ahead.fetch()
+    this.ahead.fetch()
   }
 
   /**

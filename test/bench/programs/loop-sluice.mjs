@@ -26,7 +26,8 @@ const queue = new PacketQueue(
     const now = nowMs[0]
     if (pipeline.isLarge) {
       for (let at = 0; at < count * PACKET_WORDS; at += PACKET_WORDS)
-        pipeline.touch(bytes, packets[at + OFFSET_WORD], packets[at + LENGTH_WORD])
+        pipeline.expect(bytes, packets[at + OFFSET_WORD], packets[at + LENGTH_WORD])
+      pipeline.fetch()
     }
     for (let i = 0; i < count; i++) {
       const at = i * PACKET_WORDS

@@ -29,7 +29,8 @@ function judgeBatch(first) {
   const nowMs = clock[0]
   let accepted = 0
   if (pipeline.isLarge) {
-    for (let i = first; i < first + BATCH; i++) pipeline.touch(bytes, index[2 * i], index[2 * i + 1])
+    for (let i = first; i < first + BATCH; i++) pipeline.expect(bytes, index[2 * i], index[2 * i + 1])
+    pipeline.fetch()
   }
   for (let i = first; i < first + BATCH; i++) {
     if (pipeline.judge(bytes, index[2 * i], index[2 * i + 1], nowMs) === Verdict.accept) accepted++

@@ -115,17 +115,13 @@ function reverseNames({ source, network, reverseNames }: ExplainReport): string[
   ]
 }
 
-function buckets({ services }: ExplainReport): string[] {
-  const rows = services.flatMap(({ name, buckets }) =>
-    buckets.map((bucket, i) => [
-      i === 0 ? name : '',
-      bucket.kind,
-      `${tokens(bucket)} of ${bucket.burst}`,
-      describeRate(bucket.ratePerSecond),
-      inTime(bucket.nextTokenInSeconds),
-      inTime(bucket.fullInSeconds),
-    ]),
-  )
+function buckets({ services, dnsBuckets }: ExplainReport): string[] {
+  const rows = [
+    ...services.flatMap(({ name, buckets }) => bucketRows(name, buckets)),
+    ...dnsBuckets.flatMap(({ of, service, buckets }) =>
+      bucketRows(service ? `${service}/tcp` : `dns ${of}`, buckets),
+    ),
+  ]
   const titles = ['SERVICE', 'BUCKET', 'TOKENS', 'REFILL', 'NEXT TOKEN', 'FULL']
   return [
     formatTable(
@@ -133,6 +129,17 @@ function buckets({ services }: ExplainReport): string[] {
       rows,
     ),
   ]
+}
+
+function bucketRows(name: string, buckets: readonly BucketExplanation[]): string[][] {
+  return buckets.map((bucket, i) => [
+    i === 0 ? name : '',
+    bucket.kind,
+    `${tokens(bucket)} of ${bucket.burst}`,
+    describeRate(bucket.ratePerSecond),
+    inTime(bucket.nextTokenInSeconds),
+    inTime(bucket.fullInSeconds),
+  ])
 }
 
 /** Whole ones: only they let an attempt through. */

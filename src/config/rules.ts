@@ -216,7 +216,7 @@ export function dnsFitsServices(
     complain(
       context,
       ['dns', 'notrack'],
-      'no enabled service has port 53/udp; write false, or add that service',
+      'no enabled service answers DNS queries; write false, or enable one with 53/udp or "dns: true"',
     )
   }
 }

@@ -28,6 +28,8 @@ export interface ExplainReport {
   readonly offences: OffenceMemory | null
   readonly reverseNames: ReverseNames
   readonly services: readonly ServiceExplanation[]
+  /** What DNS queries draw from besides; none where no service speaks DNS. */
+  readonly dnsBuckets: readonly DnsBuckets[]
   /** The last few that were judged since the start, oldest first. */
   readonly sessions: readonly SessionExplanation[]
 }
@@ -37,6 +39,13 @@ export interface ReverseNames {
   readonly source: SweepEvidence | null
   /** All sources of the network together. */
   readonly network: SweepEvidence | null
+}
+
+/** `tcp`: connections to the service named; the others hold for all DNS services together. */
+export interface DnsBuckets {
+  readonly of: 'tcp' | 'reverse' | 'malformed' | 'sweep'
+  readonly service: string | null
+  readonly buckets: readonly BucketExplanation[]
 }
 
 export interface OffenceMemory {

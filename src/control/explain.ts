@@ -2,12 +2,14 @@ import type { Mode, Service } from '../config/policy.ts'
 import { EXIT, Failure } from '../failure.ts'
 import { addressBits, formatPrefix, type Prefix, parsePrefix, widen } from '../net/prefix.ts'
 import type { BucketReading, SourceReading } from '../path/bucket-reader.ts'
+import { DnsSet } from '../path/compile.ts'
 import type { VerdictName } from '../path/reasons.ts'
 import type { Ban } from './ban.ts'
 import { ALL_PORTS } from './escalation.ts'
 import { explainEvidence, explainSessions } from './explain-evidence.ts'
 import type {
   BucketExplanation,
+  DnsBuckets,
   ExplainReport,
   ObstacleKind,
   OffenceMemory,
@@ -37,7 +39,7 @@ export interface ExplainState
     | 'servers'
     | 'now'
   > {
-  readonly threads: Pick<PathThreads, 'bucketsOf' | 'walksOf'>
+  readonly threads: Pick<PathThreads, 'bucketsOf' | 'dnsBucketsOf' | 'walksOf'>
 }
 
 interface Subject {
@@ -64,6 +66,7 @@ export function explain(
     offences: offences(state, subject),
     reverseNames: reverseNames(state, subject),
     services: state.policy.services.map((service) => explainService(state, subject, service)),
+    dnsBuckets: dnsBuckets(state, subject),
     sessions: explainSessions(state, subject.source),
   }
 }
@@ -99,6 +102,21 @@ function offences({ enforced, watched, now }: ExplainState, { source }: Subject)
 function reverseNames({ threads }: ExplainState, { source }: Subject): ReverseNames {
   const walks = threads.walksOf(source, pathClockMs())
   return { source: walks.source ?? null, network: walks.network ?? null }
+}
+
+/** Those of sweeps only where the source is held to them. */
+function dnsBuckets({ policy, threads, slots }: ExplainState, { source }: Subject): DnsBuckets[] {
+  const speakers = policy.services.filter(({ dns }) => dns)
+  if (speakers.length === 0) return []
+  const nowMs = pathClockMs()
+  const read = (set: number) => threads.dnsBucketsOf(source, set, nowMs).map(bucket)
+  const walks = threads.walksOf(source, nowMs)
+  const isWalker = [walks.source, walks.network].some((walk) => walk !== undefined && walk.kind !== 'none')
+  const overTcp = speakers
+    .filter(({ ports }) => ports.some(({ protocol }) => protocol === 'tcp'))
+    .map(({ name }) => ({ of: 'tcp', service: name, buckets: read(slots.slotOf(name)) }) as const)
+  const kinds = isWalker ? (['reverse', 'malformed', 'sweep'] as const) : (['reverse', 'malformed'] as const)
+  return [...overTcp, ...kinds.map((of) => ({ of, service: null, buckets: read(DnsSet[of]) }))]
 }
 
 function explainService(state: ExplainState, subject: Subject, service: Service): ServiceExplanation {

@@ -3,7 +3,7 @@ import { EXIT, Failure } from '../failure.ts'
 import { REPLY_MARK } from '../firewall/names.ts'
 import { shardConstant, shardOf } from '../firewall/shard.ts'
 import type { Prefix } from '../net/prefix.ts'
-import type { SourceReading } from '../path/bucket-reader.ts'
+import type { BucketReading, SourceReading } from '../path/bucket-reader.ts'
 import type { CompiledPolicy } from '../path/compile.ts'
 import type { Walks } from '../path/dns/reader.ts'
 import type { ReverseRateState } from '../path/dns/reverse-rate.ts'
@@ -131,6 +131,11 @@ export class PathThreads {
   /** The buckets of `source` on the thread that its network comes to. @param nowMs the path's clock. */
   bucketsOf(source: Prefix, service: number, nowMs: number): SourceReading {
     return this.#threadOf(source).buckets.read(source, service, this.#compiled, nowMs)
+  }
+
+  /** See `BucketReader.readDns`. @param nowMs the path's clock. */
+  dnsBucketsOf(source: Prefix, set: number, nowMs: number): BucketReading[] {
+    return this.#threadOf(source).buckets.readDns(source, set, this.#compiled, nowMs)
   }
 
   /** What the reverse queries of `source`, and of its network, look like. @param nowMs the path's clock. */

@@ -1,8 +1,16 @@
 import type { Prefix } from '../net/prefix.ts'
 import { bucketTag, DNS_TCP_TAG, KNOWN_TAG, networkBits } from './bucket-keys.ts'
-import { type CompiledPolicy, KNOWN_LIMIT, LIMIT_KINDS, LIMITS_PER_SLOT, type LimitKind } from './compile.ts'
+import {
+  type CompiledPolicy,
+  KNOWN_LIMIT,
+  LIMIT_KINDS,
+  LIMIT_SETS,
+  LIMITS_PER_SLOT,
+  type LimitKind,
+} from './compile.ts'
 import { PathCounters } from './counters.ts'
 import { Known, KnownGood } from './known-good.ts'
+import { NO_SERVICE } from './service-slots.ts'
 import type { SharedState } from './shared.ts'
 import { sourceKey } from './source-ring.ts'
 import { BucketTable } from './table.ts'
@@ -58,6 +66,26 @@ export class BucketReader {
       policy.intervalMs[limit]! === 0 ? [] : [reading(kind, fullAtMs, limit, policy, nowMs)],
     )
     return { buckets, strikes: strikes.count, strikesLeftMs: strikes.leftMs }
+  }
+
+  /**
+   * The buckets of DNS queries beside those of their service: of a service slot those of connections over TCP, and of
+   * `DnsSet` what queries of that kind draw from. As a stranger has them: whoever is known good is spared some.
+   */
+  readDns(source: Prefix, set: number, policy: CompiledPolicy, nowMs: number): BucketReading[] {
+    const { high, low } = sourceKey(source)
+    const isService = set < NO_SERVICE
+    const tag = bucketTag(set, source.family) ^ (isService ? DNS_TCP_TAG : 0)
+    const networkLow = networkBits({ family: source.family, sourceLow: low })
+    const fullAtMs = [
+      fullAt(this.#sources, this.#sources.find(high, low, tag)),
+      fullAt(this.#networks, this.#networks.find(high, networkLow, tag)),
+      this.#totalFullAtMs[isService ? LIMIT_SETS + set : set]!,
+    ]
+    return LIMIT_KINDS.flatMap((kind, i) => {
+      const limit = set * LIMITS_PER_SLOT + i
+      return policy.intervalMs[limit]! === 0 ? [] : [reading(kind, fullAtMs[i]!, limit, policy, nowMs)]
+    })
   }
 
   /** Those that an attempt draws from, as in `Limits.admit`, and each with the index of its limit. */

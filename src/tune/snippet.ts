@@ -1,4 +1,4 @@
-import type { Limit, Service } from '../config/policy.ts'
+import { type Limit, type Service, speaksDns } from '../config/policy.ts'
 import { formatDuration, formatPorts, formatRate } from '../config/values.ts'
 import { counted } from '../control/counted.ts'
 import { roughDuration } from '../control/rough-duration.ts'
@@ -28,11 +28,13 @@ export function policySnippet({ honest, services }: Tuning, share: number): stri
 }
 
 function serviceLines({ service, limits, curve }: TunedService): string[] {
-  const { name, ports, mode, ban, failures, outcome } = service
+  const { name, ports, mode, dns, ban, failures, outcome } = service
   return [
     `  ${name}:`,
     `    ports: [${ports.map(formatPorts).join(', ')}]`,
     ...(mode === 'shadow' ? ['    mode: shadow'] : []),
+    // Where it is not what the ports say by themselves.
+    ...(dns === speaksDns({ ports }) ? [] : [`    dns: ${dns}`]),
     '    limits:',
     ...limits.flatMap((proposal) => limitLine(proposal, curve.covered)),
     ...knownLine(service.limits.known, limits),

@@ -31,11 +31,12 @@ export class TestPath {
   }
 
   /** What the control thread sees of the buckets. */
-  get threads(): Pick<PathThreads, 'bucketsOf' | 'clear' | 'walksOf'> {
+  get threads(): Pick<PathThreads, 'bucketsOf' | 'dnsBucketsOf' | 'clear' | 'walksOf'> {
     const reader = new BucketReader(this.shared)
     const dns = new DnsReader(this.shared)
     return {
       bucketsOf: (source, slot, nowMs) => reader.read(source, slot, this.pipeline.policy, nowMs),
+      dnsBucketsOf: (source, set, nowMs) => reader.readDns(source, set, this.pipeline.policy, nowMs),
       walksOf: (source, nowMs) => dns.walks(source, this.pipeline.policy, nowMs),
       clear: (source, slots) => slots.forEach((slot) => void reader.clear(source, slot)),
     }

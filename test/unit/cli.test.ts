@@ -94,6 +94,7 @@ const EXPLAINED: Results['explain'] = {
   offences: null,
   reverseNames: { source: null, network: null },
   services: [],
+  dnsBuckets: [],
   sessions: [],
 }
 

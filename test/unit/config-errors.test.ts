@@ -136,7 +136,7 @@ describe('one setting', () => {
     ],
     [
       'dns: {notrack: true}',
-      '2:16: dns.notrack: no enabled service has port 53/udp; write false, or add that service',
+      '2:16: dns.notrack: no enabled service answers DNS queries; write false, or enable one with 53/udp or "dns: true"',
     ],
     [
       'dns: {unsolicited: {alarm: 0/s}}',

@@ -29,7 +29,11 @@ const SERVICES = [
   service('ssh', 22, { limits: LIMITS, ban: { strikes: 5, withinMs: 10 * MINUTE } }),
   service('web', 80, { limits: LIMITS, mode: 'shadow', ban: { strikes: 5, withinMs: MINUTE } }),
   service('dns', 53, { limits: LIMITS }),
-  service('names', 5353, { dns: true, ports: [{ protocol: 'udp', first: 5353, last: 5353 }] }),
+  service('names', 5353, {
+    dns: true,
+    limits: LIMITS,
+    ports: (['udp', 'tcp'] as const).map((protocol) => ({ protocol, first: 5353, last: 5353 })),
+  }),
   service('mail', 25, {
     limits: { ...LIMITS, known: { burst: 50, ratePerSecond: 1 } },
     failures: { tries: 5, forgetMs: 30 * MINUTE },
@@ -221,6 +225,31 @@ test('shows what the reverse names of a source look like', () => {
   expect(formatExplanation(report)).toMatch(line)
   expect(formatExplanation(of('198.51.100.8'))).toMatch(/^198\.51\.100\.0\/24 +\d+ .* no sweep$/m)
   expect(formatExplanation(of('203.0.113.8'))).not.toContain('REVERSE NAMES')
+})
+
+test('shows the buckets of DNS queries, and those of DNS over TCP', () => {
+  const { path, of } = setUp()
+  const dns = (address: string) =>
+    of(address).dnsBuckets.map(({ of: kind, service, buckets }) => {
+      return [kind, service, Math.floor(buckets[0]!.tokens + 1e-3)]
+    })
+  const full = [
+    ['tcp', 'names', 3],
+    ['reverse', null, 1e6],
+    ['malformed', null, 1e6],
+  ]
+  expect(dns('198.51.100.7')).toEqual(full)
+  const now = pathClockMs()
+  for (let i = 0; i < 2; i++) path.send({ from: '198.51.100.7', port: 5353 }, now)
+  expect(dns('198.51.100.7')).toEqual([['tcp', 'names', 1], ...full.slice(1)])
+  expect(formatExplanation(of('198.51.100.7'))).toMatch(/^names\/tcp +source +1 of 3 /m)
+  // A walker has those that it is held to.
+  for (let n = 0; n < 60; n++) {
+    const payload = ptrQuery(reverseOf(0xc6120000 + n))
+    path.send({ from: '203.0.113.9', port: 5353, protocol: 'udp', payload }, now)
+  }
+  expect(dns('203.0.113.9').at(-1)).toEqual(['sweep', null, 0])
+  expect(formatExplanation(of('203.0.113.9'))).toMatch(/^dns sweep +source +0 of 3 /m)
 })
 
 describe('evidence', () => {

@@ -142,6 +142,22 @@ describe('what is proposed', () => {
     expect(parsePolicy(report.yaml!, 'snippet').services[0]).toMatchObject({ mode: 'shadow' })
   })
 
+  test('a service is still what it is to DNS, also where its ports do not say so', async () => {
+    const ports = (['udp', 'tcp'] as const).map((protocol) => ({ protocol, first: 5353, last: 5353 }))
+    const honest = steady('198.51.100.7', 1, 0).map((each) => ({ ...each, port: 5353 }))
+    for (const [dns, line] of [
+      [true, '    dns: true'],
+      [false, undefined],
+    ] as const) {
+      const report = await tuned({
+        honest: [capture('h.pcap', honest)],
+        policy: policy([service('names', 5353, { ports, dns })]),
+      })
+      expect(report.yaml!.split('\n').find((each) => each.includes('dns:'))).toBe(line)
+      expect(parsePolicy(report.yaml!, 'snippet').services[0]).toMatchObject({ dns })
+    }
+  })
+
   test('twice the same, to the byte', async () => {
     const options = {
       honest: [`${SHARED}dns-benign-ecs-many-src.pcap`],

@@ -1,7 +1,7 @@
-import * as z from 'zod'
 import { parsePrefix } from '../net/prefix.ts'
 import type { Evidence } from './evidence.ts'
 import type { FailureRecord } from './failures.ts'
+import { isCount, isNumber, shape } from './row-shape.ts'
 import type { DaemonState } from './state.ts'
 import type { Store, StoredTable } from './store.ts'
 import type { Trust, Trusted } from './trust.ts'
@@ -19,12 +19,12 @@ export function rememberEvidence(store: Store, state: RememberedEvidence): void 
   networks.onChange = store.add(networksTable(state))
 }
 
-const trustValue = z.strictObject({
-  since: z.number(),
-  successes: z.int().min(1),
-  last: z.number(),
-  term: z.number().min(0),
-  grown: z.number(),
+const isTrust = shape<Record<'since' | 'successes' | 'last' | 'term' | 'grown', number>>({
+  since: isNumber,
+  successes: isCount(1),
+  last: isNumber,
+  term: (value): value is number => isNumber(value) && value >= 0,
+  grown: isNumber,
 })
 
 function trustTable(state: RememberedEvidence, trust: Trust): StoredTable {
@@ -45,11 +45,10 @@ function trustTable(state: RememberedEvidence, trust: Trust): StoredTable {
     restore(rows, clock) {
       const nowMs = state.now()
       for (const [key, { value }] of rows) {
-        const parsed = trustValue.safeParse(value)
         const [source = '', service = ''] = key.split(' ')
         // A service that asks for no trust any more may be another one by that name.
-        if (!parsed.success || serviceOf(state, service)?.limits.known === undefined) continue
-        const { since, successes, last, term, grown } = parsed.data
+        if (serviceOf(state, service)?.limits.known === undefined || !isTrust(value)) continue
+        const { since, successes, last, term, grown } = value
         found.push({
           source: parsePrefix(source),
           service,
@@ -68,11 +67,11 @@ function trustTable(state: RememberedEvidence, trust: Trust): StoredTable {
   }
 }
 
-const failuresValue = z.strictObject({
-  tries: z.int().min(0),
-  since: z.number(),
-  forgiven: z.int().min(0),
-  forgivenSince: z.number(),
+const isFailures = shape<Record<'tries' | 'since' | 'forgiven' | 'forgivenSince', number>>({
+  tries: isCount(0),
+  since: isNumber,
+  forgiven: isCount(0),
+  forgivenSince: isNumber,
 })
 
 function failuresTable(state: RememberedEvidence): StoredTable {
@@ -94,11 +93,10 @@ function failuresTable(state: RememberedEvidence): StoredTable {
     },
     restore(rows, clock) {
       for (const [key, { value }] of rows) {
-        const parsed = failuresValue.safeParse(value)
-        if (!parsed.success) continue
-        const { tries, since, forgiven, forgivenSince } = parsed.data
-        const [triesMs, forgivenMs] = [since, forgivenSince].map((ms) => clock.toMonotonic(ms))
-        found.push([key, { tries, triesMs: triesMs!, forgiven, forgivenMs: forgivenMs! }])
+        if (!isFailures(value)) continue
+        const { tries, since, forgiven, forgivenSince } = value
+        const [triesMs, forgivenMs] = [clock.toMonotonic(since), clock.toMonotonic(forgivenSince)]
+        found.push([key, { tries, triesMs, forgiven, forgivenMs }])
       }
     },
     restored() {
@@ -108,8 +106,6 @@ function failuresTable(state: RememberedEvidence): StoredTable {
     },
   }
 }
-
-const networksValue = z.record(z.string(), z.number())
 
 function networksTable(state: RememberedEvidence): StoredTable {
   const { networks } = state.evidence
@@ -128,10 +124,10 @@ function networksTable(state: RememberedEvidence): StoredTable {
     },
     restore(rows, clock) {
       for (const [key, { value }] of rows) {
-        const parsed = networksValue.safeParse(value)
-        if (!parsed.success) continue
-        const parts = Object.entries(parsed.data).map(([part, at]) => [part, clock.toMonotonic(at)] as const)
-        networks.recall(key, new Map(parts))
+        if (typeof value !== 'object' || value === null || Array.isArray(value)) continue
+        const parts = Object.entries(value)
+        if (!parts.every(([, at]) => isNumber(at))) continue
+        networks.recall(key, new Map(parts.map(([part, at]) => [part, clock.toMonotonic(at)])))
       }
     },
   }

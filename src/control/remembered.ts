@@ -1,4 +1,3 @@
-import * as z from 'zod'
 import { formatPrefix, parsePrefix } from '../net/prefix.ts'
 import type { AllowEntry } from './allow-list.ts'
 import { setAllowed } from './allowed.ts'
@@ -7,6 +6,7 @@ import { counted } from './counted.ts'
 import { ALL_PORTS } from './escalation.ts'
 import { rememberEvidence } from './remembered-evidence.ts'
 import { printable } from './requests.ts'
+import { isCount, isNumber, isOneOf, shape } from './row-shape.ts'
 import type { DaemonState } from './state.ts'
 import type { Store, StoredTable } from './store.ts'
 
@@ -19,19 +19,27 @@ export function rememberIn(store: Store, state: DaemonState): void {
   rememberEvidence(store, state)
 }
 
-const banValue = z.strictObject({
-  since: z.number(),
-  offence: z.int().min(1).nullable(),
-  reason: printable,
-  origin: z.enum(BAN_ORIGINS),
-  proof: z.enum(PROOFS),
-})
+interface BanValue extends Pick<Ban, 'reason' | 'origin' | 'proof'> {
+  readonly since: number
+  readonly offence: number | null
+}
+
+const isOffence = isCount(1)
+const isPrintable = (value: unknown): value is string => printable.safeParse(value).success
 
 /** Bans in force; those of services in shadow mode are not kept. */
 function bansTable(state: DaemonState): StoredTable {
   const { enforced, log } = state
   // 65,000 bans have few different reasons: each is kept once.
-  const reasons = new Map<string, string>()
+  const reasons = new Map<unknown, string>()
+  const isReason = (value: unknown): value is string => reasons.has(value) || isPrintable(value)
+  const isBan = shape<BanValue>({
+    since: isNumber,
+    offence: (value): value is number | null => value === null || isOffence(value),
+    reason: isReason,
+    origin: isOneOf(BAN_ORIGINS),
+    proof: isOneOf(PROOFS),
+  })
   let restored = 0
   let lifted = 0
   return {
@@ -50,26 +58,25 @@ function bansTable(state: DaemonState): StoredTable {
       }
     },
     restore(rows, clock, isSameKernel) {
-      const scopes = new Set([ALL_PORTS, ...state.policy.services.map(({ name }) => name)])
-      const bans = rows.flatMap(([key, { value, untilMs }]): Ban[] => {
-        const [scope = '', prefix = ''] = key.split(' ')
-        const parsed = banValue.safeParse(value)
-        if (!parsed.success || !scopes.has(scope)) return []
-        const { since, offence, reason, origin, proof } = parsed.data
+      const scopes = [ALL_PORTS, ...state.policy.services.map(({ name }) => name)]
+      const bans: Ban[] = []
+      for (const [key, { value, untilMs }] of rows) {
+        const space = key.indexOf(' ')
+        const scope = scopes.find((each) => key.startsWith(each) && each.length === space)
+        if (scope === undefined || !isBan(value)) continue
+        const { since, offence, reason, origin, proof } = value
         if (!reasons.has(reason)) reasons.set(reason, reason)
-        return [
-          {
-            prefix: parsePrefix(prefix),
-            scope,
-            startMs: clock.toMonotonic(since),
-            endMs: untilMs === null ? Number.POSITIVE_INFINITY : clock.toMonotonic(untilMs),
-            offence: offence ?? undefined,
-            reason: reasons.get(reason)!,
-            origin,
-            proof,
-          },
-        ]
-      })
+        bans.push({
+          prefix: parsePrefix(key.slice(space + 1)),
+          scope,
+          startMs: clock.toMonotonic(since),
+          endMs: untilMs === null ? Number.POSITIVE_INFINITY : clock.toMonotonic(untilMs),
+          offence: offence ?? undefined,
+          reason: reasons.get(reason)!,
+          origin,
+          proof,
+        })
+      }
       const outcome = enforced.recall(bans, isSameKernel)
       restored += outcome.restored
       lifted += outcome.lifted
@@ -83,7 +90,7 @@ function bansTable(state: DaemonState): StoredTable {
   }
 }
 
-const offencesValue = z.strictObject({ count: z.int().min(1), last: z.number() })
+const isOffences = shape<{ count: number; last: number }>({ count: isCount(1), last: isNumber })
 
 function offencesTable({ enforced: { offenders } }: DaemonState): StoredTable {
   return {
@@ -97,9 +104,8 @@ function offencesTable({ enforced: { offenders } }: DaemonState): StoredTable {
     },
     restore(rows, clock) {
       for (const [key, { value, untilMs }] of rows) {
-        const parsed = offencesValue.safeParse(value)
-        if (!parsed.success || untilMs === null) continue
-        const { count, last } = parsed.data
+        if (untilMs === null || !isOffences(value)) continue
+        const { count, last } = value
         const record = { count, lastMs: clock.toMonotonic(last), forgottenMs: clock.toMonotonic(untilMs) }
         offenders.recall(parsePrefix(key), record)
       }
@@ -107,7 +113,7 @@ function offencesTable({ enforced: { offenders } }: DaemonState): StoredTable {
   }
 }
 
-const allowValue = z.strictObject({ reason: printable })
+const isAllowed = shape<{ reason: string }>({ reason: isPrintable })
 
 /** What people have allowed; it has no end. */
 function allowTable(state: DaemonState): StoredTable {
@@ -121,11 +127,11 @@ function allowTable(state: DaemonState): StoredTable {
     },
     restore(rows) {
       const known = new Set(this.keys())
-      const restored = rows.flatMap(([key, { value }]): AllowEntry[] => {
-        const parsed = allowValue.safeParse(value)
-        if (!parsed.success || known.has(key)) return []
-        return [{ prefix: parsePrefix(key), origin: 'runtime', reason: parsed.data.reason }]
-      })
+      const restored: AllowEntry[] = []
+      for (const [key, { value }] of rows) {
+        if (known.has(key) || !isAllowed(value)) continue
+        restored.push({ prefix: parsePrefix(key), origin: 'runtime', reason: value.reason })
+      }
       if (restored.length === 0) return
       state.serial
         .run(() => setAllowed(state, 'runtime', [...runtime(), ...restored]))

@@ -44,13 +44,14 @@ export interface StoredTable {
   /** What is kept under `key` now; `undefined`: nothing any more. */
   read(key: string, clock: RowClock): StoreRow | undefined
   /**
-   * Takes over some rows of an earlier run whose time is not over, in the order of their keys. Rows are those of
-   * a table by this name and have the right checksum; what they say is still to be checked. What it doesn't want
+   * Takes over some rows of an earlier run whose time is not over, in the order of their keys, each as it is
+   * decoded: then hardly anything of it outlives its turn. Rows are those of a table by this name and have the
+   * right checksum; what they say is still to be checked. What it doesn't want
    * it leaves alone: keys that `read` then knows nothing of are deleted.
    *
    * @param isSameKernel whether the kernel's sets are those from when the rows were written.
    */
-  restore(rows: readonly StoredRow[], clock: RowClock, isSameKernel: boolean): void
+  restore(rows: Iterable<StoredRow>, clock: RowClock, isSameKernel: boolean): void
   /** There are no more. */
   restored?(): void
 }
@@ -168,13 +169,10 @@ export class Store {
     for (const table of this.#tables.values()) {
       let count = 0
       for await (const slice of slices(database, `${table.name} `)) {
-        const rows: StoredRow[] = []
-        for (const [full, encoded] of slice) {
-          const row = decodeRow(full, encoded)
-          if (isAlive(row)) rows.push([full.slice(table.name.length + 1), row])
-        }
-        table.restore(rows, clock, stamp.epoch === present.epoch)
-        count += rows.length
+        const rows = new Rows(slice, table.name.length + 1, isAlive)
+        table.restore(rows.alive(), clock, stamp.epoch === present.epoch)
+        count += rows.count
+        if (rows.damage !== undefined) throw rows.damage
       }
       table.restored?.()
       found.push(`${count} ${table.name}`)
@@ -246,6 +244,45 @@ export class Store {
       const problem = `nothing is remembered for the next start: the store ${this.path}: ${reason.message}`
       if (problem !== this.problem) this.#options.log.error('store-failed', problem)
       this.problem = problem
+    }
+  }
+}
+
+/** Decodes rows one by one, up to the first that is damaged: those before it are good. */
+class Rows {
+  count = 0
+  damage: unknown
+  readonly #slice: readonly [key: string, encoded: string][]
+  readonly #keyAt: number
+  readonly #isAlive: (row: StoreRow) => boolean
+
+  /** @param keyAt where in a full key the table's own begins */
+  constructor(
+    slice: readonly [key: string, encoded: string][],
+    keyAt: number,
+    isAlive: (row: StoreRow) => boolean,
+  ) {
+    this.#slice = slice
+    this.#keyAt = keyAt
+    this.#isAlive = isAlive
+  }
+
+  *alive(): Generator<StoredRow> {
+    for (const [full, encoded] of this.#slice) {
+      const row = this.#decode(full, encoded)
+      if (row === undefined) return
+      if (!this.#isAlive(row)) continue
+      this.count++
+      yield [full.slice(this.#keyAt), row]
+    }
+  }
+
+  #decode(full: string, encoded: string): StoreRow | undefined {
+    try {
+      return decodeRow(full, encoded)
+    } catch (error) {
+      this.damage = error
+      return undefined
     }
   }
 }

@@ -16,6 +16,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Store } from '../../src/control/store.ts'
 import type { RowClock, Stamp } from '../../src/control/store-clock.ts'
+import { openDatabase } from '../../src/control/store-database.ts'
 import type { StoreRow } from '../../src/control/store-row.ts'
 import { eventually } from '../lib/eventually.ts'
 import { Scratch } from '../lib/scratch.ts'
@@ -260,6 +261,19 @@ describe('a file that cannot be used', () => {
     if (what.startsWith('of somebody')) {
       expect(readFileSync(join(scratch.directory, aside, 'letter.txt'), 'utf8')).toBe('mine')
     }
+  })
+
+  test('with one row that is damaged: those before it stay, however many are read at a time', async () => {
+    const first = await Memory.start()
+    for (let i = 0; i < 300; i++) first.set(`key ${i + 100}`, HOUR)
+    await first.store.close()
+    const database = await openDatabase(join(scratch.directory, 'store'))
+    // The checksum of another row.
+    await database.put('ends key 250', (await database.get('ends key 251'))!)
+    await database.close()
+    const second = await Memory.start()
+    expect(second.lines[0]).toContain('the checksum of "ends key 250" is wrong')
+    expect(Object.keys(second.left())).toHaveLength(150)
   })
 
   test('in a place that cannot be written: said once, tried again, and then all is written', async () => {

@@ -4,10 +4,11 @@ import { parsePolicy } from '../../src/config/load.ts'
 import type { BanRow } from '../../src/control/rows.ts'
 import { eventually } from '../lib/eventually.ts'
 import { type Replayed, replayFiles, type Sent, writeCapture } from '../lib/replay.ts'
-import { Scene, SERVER } from '../lib/scene.ts'
+import { ATTACKER, HONEST, Scene, SERVER } from '../lib/scene.ts'
 import { Scratch } from '../lib/scratch.ts'
 import { Sluice } from '../lib/sluice.ts'
-import { listen } from '../lib/tcp.ts'
+import { connections, listen } from '../lib/tcp.ts'
+import { Recorder } from '../record/recorder.ts'
 
 // One capture, twice: on the wire to the daemon, and as a file to the replay. What they decide about each
 // packet must be the same.
@@ -264,4 +265,98 @@ test.each([
   } finally {
     scene.close()
   }
+})
+
+// Real clients and forged ones, seen twice: by the daemon as they come, and by the replay in what tcpdump wrote.
+describe('with a proof asked for, the same traffic on the wire and as a file', () => {
+  const PROVEN = `
+services:
+  ssh:
+    ports: [22]
+    limits: {source: {burst: 6, rate: 1/d}, total: {burst: 500, rate: 1/d}}
+    ban: {strikes: 4, within: 10m}
+  mail:
+    ports: [25]
+    mode: shadow
+    limits: {source: {burst: 6, rate: 1/d}}
+    ban: {strikes: 4, within: 10m}
+ban: {jitter: 0}
+`
+  const FORGED = ['203.0.113.9', '198.51.100.9', '2001:db8:ab5e::9']
+  let onWire: readonly BanRow[]
+  let unproven: number
+  let fromFile: Replayed
+
+  beforeAll(async () => {
+    const own = new Scene()
+    try {
+      for (const port of [22, 25]) await listen(own.server, port)
+      const daemon = await Sluice.start(own.server, PROVEN)
+      // At the client: the server's own port is a bridge's, behind the rules that refuse.
+      const recorder = await Recorder.start(own.client, 'tcp', 128)
+      const connect = (from: string, port: number, count: number) =>
+        connections(own.client, {
+          to: from.includes(':') ? SERVER[6] : SERVER[4],
+          port,
+          from,
+          count,
+          timeoutMs: 400,
+        })
+      for (const family of [4, 6] as const) {
+        // Of an attacker's attempts six come to be; an honest user stays within the limit.
+        await connect(ATTACKER[family], 22, 14)
+        await connect(ATTACKER[family], 25, 14)
+        await connect(HONEST[family], 22, 3)
+      }
+      const syns = FORGED.flatMap((from, nth) =>
+        Array.from({ length: 20 }, (_, i): Sent => {
+          const sourcePort = 20_000 + nth * 100 + i
+          const to = from.includes(':') ? SERVER[6] : SERVER[4]
+          return { atMs: i * 5, from, to, port: 22, sourcePort, sequence: sourcePort * 7 }
+        }),
+      )
+      await send(
+        own,
+        writeCapture(
+          scratch.path('forged.pcap'),
+          syns.sort((a, b) => a.atMs - b.atMs),
+        ),
+      )
+      const offences = () => daemon.metric('sluice_unproven_promotions_total{service="ssh"}')
+      await eventually('all have offended', async () => {
+        onWire = await daemon.ask({ op: 'bans list' })
+        return onWire.length >= 4 && (await offences()) >= FORGED.length
+      })
+      const file = scratch.path('proven.pcap')
+      writeFileSync(file, await recorder.stop())
+      fromFile = await replayFiles([file], parsePolicy(PROVEN, 'p'), { local: [SERVER[4], SERVER[6]] })
+      onWire = await daemon.ask({ op: 'bans list' })
+      unproven = await offences()
+      await daemon.stop()
+    } finally {
+      own.close()
+    }
+  }, 120_000)
+
+  test('bans the same sources, and those that are real alone', () => {
+    const place = (prefix: string, scope: string, mode: string) => `${prefix} ${scope} ${mode}`
+    const wire = onWire.map(({ prefix, scope, mode }) => place(prefix, scope, mode)).sort()
+    const file = fromFile.summary.policy.banned.map(({ source, scope, mode }) => place(source, scope, mode))
+    expect(file.sort()).toEqual(wire)
+    expect(wire).toEqual(
+      [
+        place(ATTACKER[4], 'ssh', 'enforce'),
+        place('2001:db8:bad::/64', 'ssh', 'enforce'),
+        place(ATTACKER[4], 'mail', 'shadow'),
+        place('2001:db8:bad::/64', 'mail', 'shadow'),
+      ].sort(),
+    )
+  })
+
+  test('and says of the forged ones that they were not proven', () => {
+    expect(unproven).toBeGreaterThanOrEqual(FORGED.length)
+    expect(fromFile.summary.notes.join('\n')).toMatch(
+      /offences? without a ban: these sources complete too few/,
+    )
+  })
 })

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { EXIT } from '../../src/failure.ts'
 import { eventually } from '../lib/eventually.ts'
@@ -220,6 +220,86 @@ describe('a disk that does not play along', () => {
     for (const family of FAMILIES) expect(await attempts(scene, family, HONEST[family])).toBe(1)
     expect(await successor.metric('sluice_store_ok')).toBe(1)
     expect(readdirSync(`${disk}/sluice`).some((name) => name.startsWith('store.broken-'))).toBe(true)
+    await successor.stop()
+  })
+
+  /** A file system that its kernel makes read-only when it meets an error, whoever is writing to it. */
+  function mountImage(): { image: string; trigger: string } {
+    const image = state.path('image')
+    disk = state.path('disk')
+    mkdirSync(disk)
+    writeFileSync(image, Buffer.alloc(16 * 2 ** 20))
+    execFileSync('mkfs.ext4', ['-q', '-F', image])
+    execFileSync('mount', ['-o', 'loop,errors=remount-ro', image, disk])
+    const device = execFileSync('findmnt', ['-no', 'SOURCE', disk], { encoding: 'utf8' }).trim()
+    return { image, trigger: `/sys/fs/ext4/${basename(device)}/trigger_fs_error` }
+  }
+
+  /** After the disk has failed: what must be so until it works again. */
+  async function goesOnWithout(scene: Scene, sluice: Sluice, says: RegExp): Promise<void> {
+    await attempts(scene, 6, ATTACKER[6], 15)
+    // What is written fits into no block that the file system has given already.
+    for (let i = 1; i <= 40; i++) {
+      await sluice.ask({ op: 'bans add', prefix: `100.64.0.${i}`, reason: 'x'.repeat(200) })
+    }
+    await eventually('the other one is banned too', async () => (await bansOf(sluice)).length === 42)
+    await eventually('the store has failed', async () => (await sluice.metric('sluice_store_ok')) === 0)
+    expect((await sluice.status()).store?.problem).toMatch(says)
+    expect(await sluice.http('/healthz')).toContain('nothing is remembered')
+    for (const family of FAMILIES) {
+      expect(await attempts(scene, family, ATTACKER[family])).toBe(0)
+      expect(await attempts(scene, family, HONEST[family])).toBe(1)
+    }
+  }
+
+  /** A ban is given and on the disk. */
+  async function bannedOnDisk(scene: Scene, sluice: Sluice): Promise<void> {
+    await attempts(scene, 4, ATTACKER[4], 15)
+    await eventually('he is banned', async () => (await bansOf(sluice)).length === 1)
+    await eventually(
+      'it is written',
+      async () => (await sluice.metric('sluice_store_rows_written_total')) >= 2,
+    )
+    expect(await sluice.metric('sluice_store_ok')).toBe(1)
+  }
+
+  test('that fills up while sluice runs: bans hold and are given, and are written when there is room', async () => {
+    const scene = await boot()
+    mountDisk('size=4m')
+    const sluice = await start(scene, `${disk}/sluice`)
+    await bannedOnDisk(scene, sluice)
+    execFileSync('sh', ['-c', `head -c 8M /dev/zero > ${disk}/ballast 2>/dev/null || true`])
+    await goesOnWithout(scene, sluice, /ENOSPC|No space left/)
+    rmSync(join(disk, 'ballast'))
+    await eventually('the store works', async () => (await sluice.metric('sluice_store_ok')) === 1, {
+      withinMs: 30_000,
+    })
+    expect(await sluice.http('/healthz')).toBe('ok\n')
+    await sluice.stop('SIGKILL')
+    scene.close()
+    const rebooted = await boot()
+    const successor = await start(rebooted, `${disk}/sluice`)
+    expect(await bansOf(successor)).toHaveLength(42)
+    for (const family of FAMILIES) expect(await attempts(rebooted, family, ATTACKER[family])).toBe(0)
+    await successor.stop()
+  })
+
+  test('that turns read-only while sluice runs: bans hold and are given, and what was written is there later', async () => {
+    const scene = await boot()
+    const { image, trigger } = mountImage()
+    const sluice = await start(scene, `${disk}/sluice`)
+    await bannedOnDisk(scene, sluice)
+    writeFileSync(trigger, '1')
+    await goesOnWithout(scene, sluice, /EROFS|Read-only/)
+    await sluice.stop('SIGKILL')
+    // The kernel lets nobody write to it until it is mounted anew.
+    execFileSync('umount', [disk])
+    execFileSync('mount', ['-o', 'loop', image, disk])
+    const successor = await start(scene, `${disk}/sluice`)
+    const bans = await bansOf(successor)
+    expect(bans).toHaveLength(42)
+    const originOf = (address: string) => bans.find(({ prefix }) => prefix.startsWith(address))?.origin
+    expect([originOf(ATTACKER[4]), originOf('2001:db8:bad:')]).toEqual(['strikes', 'adopted'])
     await successor.stop()
   })
 

@@ -34,7 +34,7 @@ export async function runReplay(files: readonly string[], options: ReplayCommand
   try {
     const facts = await replayAll({ files, options, policy, against, recorder, csv, bytesTotal })
     const summary = summarize(facts, policy, against)
-    if (options.csv !== '-') show(options, summary, describe(summary))
+    if (options.csv !== '-') show(options, summary, () => describe(summary))
     if (options.report !== undefined && recorder !== undefined) {
       await writeReport(options.report, renderReport(summary, recorder))
     }

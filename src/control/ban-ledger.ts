@@ -4,9 +4,20 @@ import { NetlinkError } from '../kernel/netlink-error.ts'
 import { covers, type Family, formatPrefix, type Prefix } from '../net/prefix.ts'
 import type { Ban } from './ban.ts'
 import type { BanSets } from './ban-sets.ts'
+import { EndQueue } from './end-queue.ts'
 
 /** Bans that end within this time are not missed in a set: the kernel may have dropped them already. */
 const ENDING_MS = 2000
+
+/** So many bans that are gone may wait in a queue of ends, and as many as are in force, before it is made anew. */
+const GONE_MOST = 1024
+
+/** The bans of one set. */
+interface HeldSet {
+  readonly bans: Map<string, Ban>
+  /** The same and some that are gone, by their end: a search for each offender would cost a wave its square. */
+  readonly ends: EndQueue<Ban>
+}
 
 export interface BanLedgerOptions {
   readonly sets: BanSets
@@ -34,9 +45,7 @@ export class BanLedger {
   readonly #sets: BanSets
   readonly #maxEntries: number
   readonly #now: () => number
-  readonly #held = new Map<string, Map<string, Ban>>()
-  /** No ban ends earlier. Until then nobody looks for such: a wave of offenders would cost its square. */
-  #earliestEndMs = Number.POSITIVE_INFINITY
+  readonly #held = new Map<string, HeldSet>()
 
   constructor({ sets, maxEntries, now }: BanLedgerOptions) {
     this.#sets = sets
@@ -47,18 +56,18 @@ export class BanLedger {
   /** Bans in force, in no particular order. */
   list(): Ban[] {
     this.#expire()
-    return [...this.#held.values()].flatMap((bans) => [...bans.values()])
+    return [...this.#held.values()].flatMap(({ bans }) => [...bans.values()])
   }
 
   /** How many bans are in force in one set. */
   size(scope: string, family: Family): number {
     this.#expire()
-    return this.#held.get(banSetName(scope, family))?.size ?? 0
+    return this.#held.get(banSetName(scope, family))?.bans.size ?? 0
   }
 
   /** The ban of exactly `prefix` in `scope`, if one is in force. */
   find(prefix: Prefix, scope: string): Ban | undefined {
-    const ban = this.#held.get(banSetName(scope, prefix.family))?.get(formatPrefix(prefix))
+    const ban = this.#held.get(banSetName(scope, prefix.family))?.bans.get(formatPrefix(prefix))
     return ban !== undefined && ban.endMs > this.#now() ? ban : undefined
   }
 
@@ -78,10 +87,10 @@ export class BanLedger {
       const held = this.#heldIn(set)
       const taken = group.slice(-this.#maxEntries)
       // Who is new is counted where it matters only.
-      const isRoomy = held.size + taken.length <= this.#maxEntries
-      const fresh = isRoomy ? 0 : taken.filter(({ prefix }) => !held.has(formatPrefix(prefix))).length
+      const isRoomy = held.bans.size + taken.length <= this.#maxEntries
+      const fresh = isRoomy ? 0 : taken.filter(({ prefix }) => !held.bans.has(formatPrefix(prefix))).length
       outcome.evicted.push(...group.slice(0, -this.#maxEntries))
-      outcome.evicted.push(...this.#evict(set, held.size + fresh - this.#maxEntries))
+      outcome.evicted.push(...this.#evict(set, held.bans.size + fresh - this.#maxEntries))
       for (const ban of taken) this.#hold(held, ban)
       outcome.refused.push(...this.#write(set, taken, outcome.evicted))
     }
@@ -113,7 +122,7 @@ export class BanLedger {
         origin: 'adopted',
         proof: 'none',
       }
-      return held.has(formatPrefix(prefix)) ? [] : [ban]
+      return held.bans.has(formatPrefix(prefix)) ? [] : [ban]
     })
     for (const ban of found) this.#hold(held, ban)
     return found
@@ -143,20 +152,20 @@ export class BanLedger {
   restore(sizes: ReadonlyMap<string, number>): { restored: readonly Ban[]; refused: AddOutcome['refused'] } {
     this.#expire()
     const soonMs = this.#now() + ENDING_MS
-    const incomplete = [...this.#held].filter(([set, bans]) => {
+    const incomplete = [...this.#held].filter(([set, { bans }]) => {
       const expected = [...bans.values()].filter(({ endMs }) => endMs > soonMs).length
       return (sizes.get(set) ?? expected) < expected
     })
     return {
-      restored: incomplete.flatMap(([, bans]) => [...bans.values()]),
-      refused: incomplete.flatMap(([set, bans]) => this.#tryWrite(set, [...bans.values()])),
+      restored: incomplete.flatMap(([, { bans }]) => [...bans.values()]),
+      refused: incomplete.flatMap(([set, { bans }]) => this.#tryWrite(set, [...bans.values()])),
     }
   }
 
   /** Forgets the bans of all scopes but `scopes`, whose sets are gone with their services. */
   keepScopes(scopes: readonly string[]): void {
     const sets = new Set(scopes.flatMap((scope) => [banSetName(scope, 4), banSetName(scope, 6)]))
-    for (const [set, bans] of this.#held) {
+    for (const [set, { bans }] of this.#held) {
       if (sets.has(set)) continue
       this.#forget(set, [...bans.values()])
       this.#held.delete(set)
@@ -167,14 +176,15 @@ export class BanLedger {
   #forget(set: string, bans: readonly Ban[]): void {
     for (const { prefix, scope } of bans) {
       const key = formatPrefix(prefix)
-      if (this.#held.get(set)?.delete(key)) this.onChange(scope, key)
+      if (this.#held.get(set)?.bans.delete(key)) this.onChange(scope, key)
     }
   }
 
-  #hold(held: Map<string, Ban>, ban: Ban): void {
+  #hold({ bans, ends }: HeldSet, ban: Ban): void {
     const key = formatPrefix(ban.prefix)
-    held.set(key, ban)
-    this.#earliestEndMs = Math.min(this.#earliestEndMs, ban.endMs)
+    bans.set(key, ban)
+    if (ends.size < 2 * bans.size + GONE_MOST) ends.push(ban)
+    else ends.reset(bans.values())
     this.onChange(ban.scope, key)
   }
 
@@ -207,9 +217,16 @@ export class BanLedger {
 
   /** Lifts the `count` bans of `set` that are nearest to their end, except `spared`. */
   #evict(set: string, count: number, spared: ReadonlySet<Ban> = new Set()): Ban[] {
-    if (count <= 0) return []
-    const candidates = [...this.#heldIn(set).values()].filter((ban) => !spared.has(ban))
-    const victims = candidates.sort((a, b) => a.endMs - b.endMs).slice(0, count)
+    const { bans, ends } = this.#heldIn(set)
+    const victims: Ban[] = []
+    const passed: Ban[] = []
+    while (victims.length < count) {
+      const ban = ends.pop()
+      if (ban === undefined) break
+      if (bans.get(formatPrefix(ban.prefix)) === ban) (spared.has(ban) ? passed : victims).push(ban)
+    }
+    for (const ban of passed) ends.push(ban)
+    if (victims.length === 0) return victims
     this.#forget(set, victims)
     try {
       this.#delete(set, victims)
@@ -234,24 +251,21 @@ export class BanLedger {
 
   #expire(): void {
     const nowMs = this.#now()
-    if (nowMs < this.#earliestEndMs) return
-    this.#earliestEndMs = Number.POSITIVE_INFINITY
-    for (const bans of this.#held.values()) {
-      for (const [key, { endMs, scope }] of bans) {
-        if (endMs > nowMs) {
-          this.#earliestEndMs = Math.min(this.#earliestEndMs, endMs)
-          continue
-        }
+    for (const { bans, ends } of this.#held.values()) {
+      while ((ends.first?.endMs ?? Number.POSITIVE_INFINITY) <= nowMs) {
+        const ban = ends.pop()!
+        const key = formatPrefix(ban.prefix)
+        if (bans.get(key) !== ban) continue
         bans.delete(key)
-        this.onChange(scope, key)
+        this.onChange(ban.scope, key)
       }
     }
   }
 
-  #heldIn(set: string): Map<string, Ban> {
-    const bans = this.#held.get(set) ?? new Map<string, Ban>()
-    this.#held.set(set, bans)
-    return bans
+  #heldIn(set: string): HeldSet {
+    const held = this.#held.get(set) ?? { bans: new Map<string, Ban>(), ends: new EndQueue<Ban>() }
+    this.#held.set(set, held)
+    return held
   }
 }
 

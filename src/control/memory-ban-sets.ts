@@ -2,6 +2,10 @@ import type { EntryError, SetEntry } from '../kernel/ipset.ts'
 import { type Family, formatPrefix, type Prefix } from '../net/prefix.ts'
 import { PrefixTable } from '../net/prefix-table.ts'
 import type { BanSets } from './ban-sets.ts'
+import { EndQueue } from './end-queue.ts'
+
+/** So many entries that are gone may wait in a queue of ends, and as many as there are, before it is made anew. */
+const GONE_MOST = 1024
 
 interface Entry {
   readonly prefix: Prefix
@@ -11,8 +15,8 @@ interface Entry {
 
 interface HeldSet {
   readonly entries: PrefixTable<Entry>
-  /** None of them ends earlier. Until then nobody looks for such: a wave of bans would cost its square. */
-  earliestEndMs: number
+  /** The same and some that are gone, by their end: a search for each ban would cost a wave its square. */
+  readonly ends: EndQueue<Entry>
 }
 
 /**
@@ -31,21 +35,22 @@ export class MemoryBanSets implements BanSets {
   }
 
   add(set: string, entries: readonly SetEntry[]): readonly EntryError[] {
-    const held = this.#held(set)
+    const { entries: held, ends } = this.#held(set)
     return entries.flatMap(({ prefix, timeoutSeconds }, index) => {
       if (held.get(prefix) === undefined && held.size >= this.#maxEntries) {
         return [refusal(index, 'add', prefix, 'set is full')]
       }
       const endMs = timeoutSeconds === 0 ? Number.POSITIVE_INFINITY : this.#now() + timeoutSeconds * 1000
-      held.set(prefix, { prefix, endMs })
-      const own = this.#sets.get(set)!
-      own.earliestEndMs = Math.min(own.earliestEndMs, endMs)
+      const entry = { prefix, endMs }
+      held.set(prefix, entry)
+      if (ends.size < 2 * held.size + GONE_MOST) ends.push(entry)
+      else ends.reset(held.values())
       return []
     })
   }
 
   delete(set: string, prefixes: readonly Prefix[]): readonly EntryError[] {
-    const held = this.#held(set)
+    const held = this.#held(set).entries
     return prefixes.flatMap((prefix, index) =>
       held.delete(prefix) ? [] : [refusal(index, 'delete', prefix, 'does not exist')],
     )
@@ -53,7 +58,7 @@ export class MemoryBanSets implements BanSets {
 
   list(set: string): readonly SetEntry[] {
     const nowMs = this.#now()
-    return Array.from(this.#held(set).values(), ({ prefix, endMs }) => ({
+    return Array.from(this.#held(set).entries.values(), ({ prefix, endMs }) => ({
       prefix,
       timeoutSeconds: endMs === Number.POSITIVE_INFINITY ? 0 : Math.ceil((endMs - nowMs) / 1000),
     }))
@@ -67,21 +72,16 @@ export class MemoryBanSets implements BanSets {
   readonly #isLiving = ({ endMs }: Entry) => endMs > this.#now()
 
   /** The living entries of `set`: like the kernel, those whose time is over are swept when it is asked. */
-  #held(set: string): PrefixTable<Entry> {
-    const held = this.#sets.get(set) ?? {
-      entries: new PrefixTable(),
-      earliestEndMs: Number.POSITIVE_INFINITY,
-    }
+  #held(set: string): HeldSet {
+    const held = this.#sets.get(set) ?? { entries: new PrefixTable(), ends: new EndQueue() }
     this.#sets.set(set, held)
+    const { entries, ends } = held
     const nowMs = this.#now()
-    if (nowMs >= held.earliestEndMs) {
-      held.earliestEndMs = Number.POSITIVE_INFINITY
-      for (const { prefix, endMs } of held.entries.values()) {
-        if (endMs <= nowMs) held.entries.delete(prefix)
-        else held.earliestEndMs = Math.min(held.earliestEndMs, endMs)
-      }
+    while ((ends.first?.endMs ?? Number.POSITIVE_INFINITY) <= nowMs) {
+      const entry = ends.pop()!
+      if (entries.get(entry.prefix) === entry) entries.delete(entry.prefix)
     }
-    return held.entries
+    return held
   }
 }
 

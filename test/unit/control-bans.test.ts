@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import type { Ban } from '../../src/control/ban.ts'
+import { BanLedger } from '../../src/control/ban-ledger.ts'
 import type { BanSets } from '../../src/control/ban-sets.ts'
 import { Bans } from '../../src/control/bans.ts'
 import { MemoryBanSets } from '../../src/control/memory-ban-sets.ts'
@@ -165,6 +167,31 @@ describe('a full set', () => {
     expect(inSet(SSH_4)).toHaveLength(3)
     expect(bans.ledger.list()).toHaveLength(3)
     expect(bans.evictions).toBe(7)
+  })
+
+  test('takes one offender after the other without a search for each', () => {
+    const most = 32_768
+    let nowMs = 0
+    const sets: BanSets = { add: () => [], delete: () => [], list: () => [] }
+    const ledger = new BanLedger({ sets, maxEntries: most, now: () => nowMs })
+    const ban = (i: number): Ban => ({
+      prefix: { family: 4, bytes: Uint8Array.of(10, i >> 16, i >> 8, i), length: 32 },
+      ...{ scope: 'ssh', startMs: nowMs, endMs: nowMs + 1_000_000, offence: 1, reason: '' },
+      ...{ origin: 'strikes', proof: 'none' },
+    })
+    const evicted: number[] = []
+    // To sort the set for each of these takes minutes.
+    for (; nowMs < 2 * most; nowMs++) {
+      for (const { startMs } of ledger.add([ban(nowMs)]).evicted) evicted.push(startMs)
+    }
+    expect(evicted).toEqual(Array.from({ length: most }, (_, i) => i))
+    // Nor is there a search when they end one by one while others come.
+    let more = 0
+    for (nowMs = 1_000_000 + most; nowMs < 1_000_000 + 2 * most; nowMs++) {
+      more += ledger.add([ban(nowMs)]).evicted.length
+    }
+    expect(more).toBe(0)
+    expect(ledger.size('ssh', 4)).toBe(most)
   })
 })
 

@@ -1,3 +1,4 @@
+import { readSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { EXIT, Failure } from '../../failure.ts'
@@ -37,7 +38,12 @@ export class FileSource implements ByteSource {
   }
 
   async read(into: Uint8Array, at: number): Promise<number> {
-    const { bytesRead } = await this.#handle.read(into, at, into.length - at, null)
+    const length = into.length - at
+    // A file does not keep us waiting, as another thread would that reads it for us; a pipe does.
+    const bytesRead =
+      this.bytesTotal === undefined
+        ? (await this.#handle.read(into, at, length, null)).bytesRead
+        : readSync(this.#handle.fd, into, at, length, null)
     this.bytesRead += bytesRead
     return bytesRead
   }

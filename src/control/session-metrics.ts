@@ -1,3 +1,4 @@
+import type { OutcomeModel } from '../config/policy.ts'
 import { FLOW_EVENT_COUNTERS } from '../kernel/flow-events.ts'
 import { one, type Sample, sample } from './metric-samples.ts'
 import type { DaemonState } from './state.ts'
@@ -44,6 +45,16 @@ export const SESSION_METRICS = [
     read: (state: DaemonState) => byService(state, (name) => state.suspects.count(name)),
   },
   {
+    name: 'sluice_failed_session_bytes',
+    help: 'Up to so many bytes of payload from the SSH server a session has failed; 0: none is called failed.',
+    type: 'gauge',
+    labels: ['service'],
+    read: ({ policy, servers }: DaemonState) =>
+      policy.services
+        .filter(({ outcome }) => outcome?.kind === 'ssh')
+        .map((service) => sample({ service: service.name }, failedUpTo(servers.judgingOf(service).model))),
+  },
+  {
     name: 'sluice_conntrack_looks_total',
     help: 'Looks at all assured connections.',
     type: 'counter',
@@ -73,4 +84,8 @@ export const SESSION_METRICS = [
 
 function byService({ policy }: DaemonState, value: (service: string) => number): Sample[] {
   return policy.services.map(({ name }) => sample({ service: name }, value(name)))
+}
+
+function failedUpTo(model: OutcomeModel | undefined): number {
+  return model !== undefined && 'failedBytes' in model ? model.failedBytes : 0
 }

@@ -79,6 +79,19 @@ describe('a session', () => {
     expect(succeeded([9, 9000], 1000, timeWait)).toEqual([0, 1])
   })
 
+  test('is young for three seconds, while it is open: then looks come sooner', () => {
+    look(flow())
+    expect(tracker.hasYoung).toBe(true)
+    look(flow({ state: timeWait }))
+    expect(tracker.hasYoung).toBe(false)
+    const next = { id: 2, startMs: UNIX + nowMs }
+    const young = Array.from({ length: 3 }, () => {
+      look(flow(next))
+      return tracker.hasYoung
+    })
+    expect(young).toEqual([true, true, false])
+  })
+
   test('is told of once, as long as conntrack keeps it', () => {
     look(flow())
     expect(look(flow({ state: timeWait })).closed).toHaveLength(1)

@@ -148,3 +148,29 @@ test('where nobody listens on 53/tcp, nobody is asked to come back, and sluice s
   for (let i = 0; i < 4; i++) expect(await dig(4, i, '+short')).toBe('host.example.test.')
   expect(await sluice.metric('sluice_dns_replies_total{outcome="sent"}')).toBe(1)
 })
+
+test.each([4, 6] as const)(
+  'a firewall that lets only ESTABLISHED out forbids the replies over IPv%i, until it has the rule for their mark',
+  async (family) => {
+    const iptables = family === 4 ? 'iptables' : 'ip6tables'
+    const output = (rule: string) => scene.server.run(iptables, ...rule.split(' '))
+    output('-A OUTPUT -o lo -j ACCEPT')
+    if (family === 6) output('-A OUTPUT -p icmpv6 -j ACCEPT')
+    output('-A OUTPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT')
+    output('-A OUTPUT -j DROP')
+    await startServer()
+    const sluice = await start()
+    for (let i = 0; i < 3; i++) expect(await dig(family, i, '+short')).toBe('host.example.test.')
+    // The counters are those of the batch before.
+    for (const i of [4, 5]) expect(await dig(family, i, '+ignore', '+timeout=2')).not.toContain('flags: qr')
+    const replies = (outcome: string) => sluice.metric(`sluice_dns_replies_total{outcome="${outcome}"}`)
+    await eventually('the reply was forbidden', () => replies('forbidden'))
+    expect(await replies('sent')).toBe(0)
+
+    // The rule of docs/firewall.md.
+    output('-I OUTPUT -p udp -m mark --mark 0x2000000 -j ACCEPT')
+    expect(await dig(family, 6, '+ignore')).toMatch(/flags: qr tc rd; QUERY: 1, ANSWER: 0/)
+    // And back over TCP.
+    expect(await dig(family, 7, '+short')).toBe('host.example.test.')
+  },
+)

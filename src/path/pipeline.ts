@@ -123,12 +123,18 @@ export class Pipeline {
     const service = classify(view, this.policy)
     if (exempt(view, service) !== WITHIN_LIMIT) return
     this.limits.expect(view, service)
-    if (view.protocol !== TCP && this.policy.isDns[service] === 1) this.dns.expect(bytes, view)
+    if (view.protocol !== TCP) {
+      if (this.policy.isDns[service] === 1) this.dns.expect(bytes, view)
+    } else if (REFUSES[this.reason] === 1) {
+      // In a flood that is refused, this one will hardly fare better than the last.
+      this.retransmissions.expect(view)
+    }
   }
 
   fetch(): void {
     this.limits.fetch()
     this.dns.sweeps.fetch()
+    this.retransmissions.ahead.fetch()
   }
 
   /** Whether `expect` is worth while. */

@@ -233,13 +233,16 @@ static int admit(const struct view *v, int service, double now_ms) {
   return WITHIN_LIMIT;
 }
 
-static int is_retransmission(const struct view *v, double now_ms) {
+static uint32_t mark_of(const struct view *v) {
   uint32_t mark = (v->sequence ^ seed[2]) * 0x9e3779b1u;
   mark = (mark ^ (mark >> 15) ^ v->source_low) * 0x85ebca6bu;
   mark = (mark ^ (mark >> 13) ^ v->source_high) * 0xc2b2ae35u;
   mark = (mark ^ (mark >> 16) ^ ((uint32_t)v->source_port << 16 | v->destination_port)) * 0x27d4eb2fu;
-  mark ^= mark >> 15;
-  uint32_t at = mark & (MARKS - 1);
+  return mark ^ (mark >> 15);
+}
+
+static int is_retransmission(const struct view *v, double now_ms) {
+  uint32_t mark = mark_of(v), at = mark & (MARKS - 1);
   int is_repeat = marks[at].mark == mark && now_ms - marks[at].at_ms < 66000;
   marks[at].mark = mark;
   marks[at].at_ms = now_ms;
@@ -265,8 +268,9 @@ static int classify(const struct view *v, int *service) {
 }
 
 /* ReadAhead: what a batch will look at. */
-static const struct set *expected[2 * BATCH];
+static const void *expected[3 * BATCH];
 static uint32_t expected_count;
+static int last_is_refused;
 
 /* Pipeline.expect */
 static void expect(const uint8_t *packet, uint32_t length) {
@@ -276,6 +280,7 @@ static void expect(const uint8_t *packet, uint32_t length) {
   uint32_t tag = tag_of_view(&v, service);
   expected[expected_count++] = set_of(&sources, hash_of(v.source_high, v.source_low, tag));
   expected[expected_count++] = set_of(&networks, hash_of(v.source_high, network_of(&v), tag));
+  if (last_is_refused && v.protocol == TCP) expected[expected_count++] = &marks[mark_of(&v) & (MARKS - 1)];
 }
 
 /* Pipeline.fetch */
@@ -295,6 +300,7 @@ static int judge(const uint8_t *packet, uint32_t length, double now_ms) {
   }
   int is_refused = reason >= SOURCE_LIMIT;
   decisions[(service * 3 + is_refused) * REASONS + reason]++;
+  last_is_refused = is_refused;
   return is_refused;
 }
 

@@ -7,7 +7,11 @@ const HIGHS = WAYS
 const TAGS = 2 * WAYS
 const COUNTS = 3 * WAYS
 const EXCESSES = 4 * WAYS
-const SET_NUMBERS = 5 * WAYS
+
+/** And at its end: no count is lower than this, and from which way on to look for one that low. */
+const LEAST = 5 * WAYS
+const HAND = LEAST + 1
+const SET_NUMBERS = HAND + 1
 
 /** Of one period. */
 const TABLE_NUMBERS = SETS * SET_NUMBERS
@@ -91,19 +95,30 @@ export class HeavyHitters {
         return
       }
     }
-    // Without a branch: in a flood of forged addresses it would be foreseen wrongly at every second packet.
-    let least = set
-    let leastCount = entries[set + COUNTS]!
-    for (let at = set + 1; at < set + WAYS; at++) {
-      const isLess = (entries[at + COUNTS]! - leastCount) >> 31
-      least += (at - least) & isLess
-      leastCount += (entries[at + COUNTS]! - leastCount) & isLess
+    const at = set + this.#leastOf(set)
+    const least = entries[at + COUNTS]!
+    entries[at + LOWS] = low
+    entries[at + HIGHS] = high
+    entries[at + TAGS] = tag
+    entries[at + COUNTS] = least + 1
+    entries[at + EXCESSES] = least
+  }
+
+  /** The way that is counted least. Counts grow by one, so the next is mostly as low as the last, and found at once. */
+  #leastOf(set: number): number {
+    const entries = this.entries
+    const least = entries[set + LEAST]!
+    let way = entries[set + HAND]!
+    for (let i = 0; i < WAYS; i++, way = (way + 1) & (WAYS - 1)) {
+      if (entries[set + COUNTS + way] === least) break
     }
-    entries[least + LOWS] = low
-    entries[least + HIGHS] = high
-    entries[least + TAGS] = tag
-    entries[least + COUNTS] = leastCount + 1
-    entries[least + EXCESSES] = leastCount
+    if (entries[set + COUNTS + way] !== least) {
+      way = 0
+      for (let i = 1; i < WAYS; i++) if (entries[set + COUNTS + i]! < entries[set + COUNTS + way]!) way = i
+      entries[set + LEAST] = entries[set + COUNTS + way]!
+    }
+    entries[set + HAND] = (way + 1) & (WAYS - 1)
+    return way
   }
 
   #read(half: number): HeavyHitter[] {

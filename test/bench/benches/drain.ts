@@ -47,6 +47,12 @@ export const drain: Bench = {
       atLeast: 1.2,
     },
     { metric: 'userNanoseconds', of: { contestant: 'sluice' }, atMost: 500 },
+    ...(['accept', 'drop', 'mixed'] as const).map((mixture) => ({
+      metric: 'packetsPerSecond',
+      of: { contestant: 'sluice', case: `DNS, ${mixture}` },
+      over: { contestant: 'sluice', case: `SYN, ${mixture}` },
+      atLeast: 0.8,
+    })),
   ],
   async *cases(stage: Stage): AsyncGenerator<Case> {
     for (const kind of ['syn', 'dns'] as const) {

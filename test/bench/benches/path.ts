@@ -1,6 +1,7 @@
 import { readdirSync, writeFileSync } from 'node:fs'
 import { parsePolicy } from '../../../src/config/load.ts'
 import { compilePolicy, LIMIT_KINDS, LIMITS_PER_SLOT } from '../../../src/path/compile.ts'
+import { decode, PacketView } from '../../../src/path/decode.ts'
 import { NO_SERVICE, ServiceSlots } from '../../../src/path/service-slots.ts'
 import { packet } from '../../lib/packets.ts'
 import { readCapture } from '../../lib/read-capture.ts'
@@ -162,5 +163,14 @@ function binaryPolicy(text: string): Uint8Array {
 async function capturedPackets(): Promise<Uint8Array[]> {
   const files = readdirSync(CAPTURES).filter((file) => /\.pcap(\.gz)?$/.test(file))
   const captures = await Promise.all(files.sort().map((file) => readCapture(`${CAPTURES}${file}`)))
-  return captures.flatMap(({ packets }) => packets.map(({ bytes }) => bytes))
+  return captures
+    .flatMap(({ packets }) => packets.map(({ bytes }) => bytes))
+    .filter((bytes) => !isAnswer(bytes))
+}
+
+/** From port 53 to no service: sluice refuses such datagrams, and the path in C knows no DNS. */
+function isAnswer(bytes: Uint8Array): boolean {
+  const view = new PacketView()
+  decode(view, bytes, 0, bytes.length)
+  return view.protocol === 17 && view.sourcePort === 53
 }

@@ -13,7 +13,9 @@ import { createSharedState } from '../../../dist/path/shared.js'
 
 const [number, file] = process.argv.slice(2)
 const policy = loadPolicy(file)
-let pipeline
+const shared = createSharedState(policy.sources, KnownGood.create())
+// One for all drains, as a path thread has one: V8 compiles its addresses into the code.
+const pipeline = new Pipeline(compilePolicy(policy, new ServiceSlots()), shared)
 let left
 let dropped
 let started
@@ -54,10 +56,8 @@ function waitForNumber() {
   const bytes = readSync(0, line)
   if (bytes === 0) return queue.close()
   // Every drain meets the same buckets, all of them full.
-  pipeline = new Pipeline(
-    compilePolicy(policy, new ServiceSlots()),
-    createSharedState(policy.sources, KnownGood.create()),
-  )
+  for (const memory of [shared.sources, shared.networks, shared.totals, shared.counters])
+    new Uint8Array(memory).fill(0)
   left = Number(line.toString('utf8', 0, bytes))
   dropped = 0
   cpu = process.cpuUsage()

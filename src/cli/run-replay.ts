@@ -3,9 +3,7 @@ import type { Prefix } from '../net/prefix.ts'
 import { Engine, type Observer } from '../replay/engine.ts'
 import { Outcome } from '../replay/outcome.ts'
 import { replay } from '../replay/replay.ts'
-import { renderReport } from '../replay/report/page.ts'
-import { Recorder } from '../replay/report/recorder.ts'
-import { checkReportPath, writeReport } from '../replay/report/report-file.ts'
+import type { Recorder } from '../replay/report/recorder.ts'
 import { type NamedOutcome, type Summary, summarize } from '../replay/summary.ts'
 import { VerdictCsv } from '../replay/verdict-csv.ts'
 import { CaptureProgress, checkCaptures, refuseBroken } from './captures.ts'
@@ -27,23 +25,38 @@ export interface ReplayCommandOptions {
 export async function runReplay(files: readonly string[], options: ReplayCommandOptions): Promise<void> {
   const policy = outcomeOf(options.config)
   const against = options.against === undefined ? undefined : outcomeOf(options.against)
-  if (options.report !== undefined) await checkReportPath(options.report)
+  const report = options.report === undefined ? undefined : await beginReport(options.report, policy)
   const bytesTotal = await checkCaptures(files)
-  const recorder = options.report === undefined ? undefined : new Recorder(policy.outcome)
   const csv = options.csv === undefined ? undefined : await openOutput(options.csv)
   try {
-    const facts = await replayAll({ files, options, policy, against, recorder, csv, bytesTotal })
+    const facts = await replayAll({
+      files,
+      options,
+      policy,
+      against,
+      recorder: report?.recorder,
+      csv,
+      bytesTotal,
+    })
     const summary = summarize(facts, policy, against)
     if (options.csv !== '-') show(options, summary, () => describe(summary))
-    if (options.report !== undefined && recorder !== undefined) {
-      await writeReport(options.report, renderReport(summary, recorder))
-    }
+    await report?.write(summary)
     refuseBroken(facts.files)
   } catch (error) {
     if (!(error instanceof ReaderGone)) throw error
   } finally {
     await csv?.close()
   }
+}
+
+/** Reports are loaded when one is asked for: a fifth of all modules is of them. */
+async function beginReport(file: string, { outcome }: NamedOutcome) {
+  const { checkReportPath, writeReport } = await import('../replay/report/report-file.ts')
+  const { renderReport } = await import('../replay/report/page.ts')
+  const { Recorder } = await import('../replay/report/recorder.ts')
+  await checkReportPath(file)
+  const recorder = new Recorder(outcome)
+  return { recorder, write: (summary: Summary) => writeReport(file, renderReport(summary, recorder)) }
 }
 
 interface Replay {

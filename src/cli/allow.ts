@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { ask } from '../control/client.ts'
+import { ask } from '../control/requests/client.ts'
 import { roughDuration } from '../control/rough-duration.ts'
 import { type AskOptions, jsonOption, socketOption } from './command-options.ts'
 import { show } from './show.ts'

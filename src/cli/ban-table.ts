@@ -1,5 +1,5 @@
+import type { BanRow } from '../control/requests/rows.ts'
 import { roughDuration } from '../control/rough-duration.ts'
-import type { BanRow } from '../control/rows.ts'
 import { formatTable } from './table.ts'
 
 const COLUMNS = [

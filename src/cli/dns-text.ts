@@ -1,4 +1,4 @@
-import type { DnsReport } from '../control/dns-report.ts'
+import type { DnsReport } from '../control/dns/dns-report.ts'
 import { formatTable } from './table.ts'
 
 /** The report for people, 80 columns wide. */

@@ -1,5 +1,5 @@
 import { counted } from '../control/counted.ts'
-import type { ExplainReport, ServiceExplanation } from '../control/explain-report.ts'
+import type { ExplainReport, ServiceExplanation } from '../control/requests/explain-report.ts'
 import { roughDuration } from '../control/rough-duration.ts'
 import { formatTable } from './table.ts'
 

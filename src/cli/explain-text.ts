@@ -4,9 +4,9 @@ import type {
   ExplainReport,
   NextAttempt,
   ServiceExplanation,
-} from '../control/explain-report.ts'
+} from '../control/requests/explain-report.ts'
+import type { BanRow } from '../control/requests/rows.ts'
 import { roughDuration } from '../control/rough-duration.ts'
-import type { BanRow } from '../control/rows.ts'
 import { evidence, sessions } from './explain-evidence.ts'
 import { formatTable } from './table.ts'
 

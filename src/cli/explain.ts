@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { ask } from '../control/client.ts'
+import { ask } from '../control/requests/client.ts'
 import { type AskOptions, jsonOption, socketOption } from './command-options.ts'
 import { formatExplanation } from './explain-text.ts'
 import { show } from './show.ts'

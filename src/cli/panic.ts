@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander'
-import { ask } from '../control/client.ts'
 import { counted } from '../control/counted.ts'
 import { panicFile, readPanicMark, removePanicMark, writePanicMark } from '../control/panic-marker.ts'
+import { ask } from '../control/requests/client.ts'
 import { EXIT, Failure } from '../failure.ts'
 import { takeDown } from '../firewall/take-down.ts'
 import { type AskOptions, jsonOption, socketOption } from './command-options.ts'

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
-import { ask } from '../control/client.ts'
 import { counted } from '../control/counted.ts'
+import { ask } from '../control/requests/client.ts'
 import { type AskOptions, jsonOption, socketOption } from './command-options.ts'
 import { show } from './show.ts'
 

@@ -1,4 +1,4 @@
-import type { Log } from './log.ts'
+import type { Log } from './log/log.ts'
 
 /**
  * Alarms that are on. One goes on when its value reaches the level and off when it is back below half of that,

@@ -1,11 +1,11 @@
 import { setSizes } from '../firewall/sets.ts'
-import { refreshHostEntries } from './allowed.ts'
+import { refreshHostEntries } from './allow/allowed.ts'
+import { judgePromotions } from './bans/promotions.ts'
 import { countBypassed } from './bypassed.ts'
 import { counted } from './counted.ts'
-import { checkDnsAlarms } from './dns-alarms.ts'
-import { refreshSlip } from './follow-slip.ts'
+import { checkDnsAlarms } from './dns/dns-alarms.ts'
+import { refreshSlip } from './dns/follow-slip.ts'
 import { watchPanic } from './panic.ts'
-import { judgePromotions } from './promotions.ts'
 import type { DaemonState } from './state.ts'
 
 /**

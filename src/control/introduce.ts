@@ -2,7 +2,7 @@ import { describeRate } from '../config/explain.ts'
 import type { HoldPolicy, Limit, Service } from '../config/policy.ts'
 import { formatPorts } from '../config/values.ts'
 import { formatPrefix } from '../net/prefix.ts'
-import { httpOrigin } from './http.ts'
+import { httpOrigin } from './metrics/http.ts'
 import { roughDuration } from './rough-duration.ts'
 import { type DaemonState, modeOf } from './state.ts'
 

@@ -1,6 +1,6 @@
 import { NetlinkError } from '../kernel/netlink-error.ts'
 import { sdNotify } from '../kernel/notify.ts'
-import type { Log } from './log.ts'
+import type { Log } from './log/log.ts'
 
 /** Tells systemd, where it listens. That it cannot be told is no reason to stop. */
 export function notifyManager(state: string, log: Log): void {

@@ -2,6 +2,7 @@ import { EXIT, Failure } from '../failure.ts'
 import { flushBlockingSets } from '../firewall/sets.ts'
 import { type CompiledPolicy, compilePolicy } from '../path/compile.ts'
 import { counted } from './counted.ts'
+import { withSlip } from './dns/slip.ts'
 import {
   type PanicMark,
   type PanicRow,
@@ -9,8 +10,7 @@ import {
   removePanicMark,
   writePanicMark,
 } from './panic-marker.ts'
-import type { Results } from './protocol.ts'
-import { withSlip } from './slip.ts'
+import type { Results } from './requests/protocol.ts'
 import type { DaemonState, PanicState } from './state.ts'
 
 /** So often the log repeats that panic is on. */

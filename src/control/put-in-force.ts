@@ -1,12 +1,12 @@
 import type { Policy } from '../config/policy.ts'
-import { refreshHostEntries, setAllowed } from './allowed.ts'
-import { ALL_PORTS } from './escalation.ts'
-import { policyEntries } from './never-ban.ts'
+import { refreshHostEntries, setAllowed } from './allow/allowed.ts'
+import { policyEntries } from './allow/never-ban.ts'
+import { ALL_PORTS } from './bans/escalation.ts'
+import { liftShadowed } from './bans/shadowed.ts'
+import { slipObstacle } from './dns/slip.ts'
 import { compiledFor } from './panic.ts'
-import { liftShadowed } from './shadowed.ts'
-import { slipObstacle } from './slip.ts'
+import { tcpPorts } from './sessions/watch-sessions.ts'
 import type { DaemonState } from './state.ts'
-import { tcpPorts } from './watch-sessions.ts'
 
 /**
  * Replaces the policy of a running daemon. The firewall comes first: it is what may fail. Then come the path

@@ -1,8 +1,8 @@
 import { loadPolicy } from '../config/load.ts'
 import { notifyManager } from './notify-manager.ts'
 import { reloadable } from './pending.ts'
-import type { ReloadReport } from './protocol.ts'
 import { putInForce } from './put-in-force.ts'
+import type { ReloadReport } from './requests/protocol.ts'
 import type { DaemonState } from './state.ts'
 import { leaveTrial } from './trial.ts'
 

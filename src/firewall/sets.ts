@@ -23,7 +23,7 @@ export interface OwnSet {
 
 /** Entries of each allow set: the policy's list, what is found at start, and what is added while running. */
 const ALLOW_ENTRIES_MAX = 131_072
-/** Entries of each hold set: as many as are added in four seconds (src/control/holds.ts). */
+/** Entries of each hold set: as many as are added in four seconds (src/control/bans/holds.ts). */
 const HOLD_ENTRIES_MAX = 65_536
 
 export function ownSets(policy: Policy, family: Family): OwnSet[] {

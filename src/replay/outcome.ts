@@ -1,6 +1,6 @@
 import type { Mode, Policy } from '../config/policy.ts'
-import type { Ban } from '../control/ban.ts'
-import { ALL_PORTS } from '../control/escalation.ts'
+import type { Ban } from '../control/bans/ban.ts'
+import { ALL_PORTS } from '../control/bans/escalation.ts'
 import { formatPrefix } from '../net/prefix.ts'
 import type { PacketView } from '../path/decode.ts'
 import { NO_SERVICE } from '../path/service-slots.ts'

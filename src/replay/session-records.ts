@@ -1,6 +1,6 @@
-import type { Outcome } from '../control/outcome.ts'
+import type { Outcome } from '../control/evidence/outcome.ts'
 import { RecentMap } from '../control/recent-map.ts'
-import type { Session } from '../control/session.ts'
+import type { Session } from '../control/sessions/session.ts'
 import { formatPrefix } from '../net/prefix.ts'
 import type { Moment } from './moment.ts'
 

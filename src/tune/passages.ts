@@ -1,5 +1,5 @@
 import type { Mode } from '../config/policy.ts'
-import type { Ban } from '../control/ban.ts'
+import type { Ban } from '../control/bans/ban.ts'
 import { formatPrefix } from '../net/prefix.ts'
 import { sourcePrefix } from '../path/source-ring.ts'
 import { type BucketKey, bucketKey, sourceBucketKey } from '../replay/bucket-records.ts'

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { loadPolicy } from '../../src/config/load.ts'
-import type { BanRow } from '../../src/control/rows.ts'
+import type { BanRow } from '../../src/control/requests/rows.ts'
 import type { Family } from '../../src/net/prefix.ts'
 import { Hydra } from '../lib/hydra.ts'
 import { ATTACKER, HONEST, Scene, SERVER } from '../lib/scene.ts'

@@ -1,5 +1,5 @@
 // One call of the kernel's ban sets, in whichever namespace this runs: its arguments are JSON, so is its answer.
-import { kernelBanSets } from '../../dist/control/kernel-ban-sets.js'
+import { kernelBanSets } from '../../dist/control/bans/kernel-ban-sets.js'
 import { createSet, flushSet } from '../../dist/kernel/ipset.js'
 
 const operations = { ...kernelBanSets, create: createSet, flush: flushSet }

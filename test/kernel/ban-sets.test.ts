@@ -1,5 +1,5 @@
 import { afterAll, beforeAll } from 'vitest'
-import type { BanSets } from '../../src/control/ban-sets.ts'
+import type { BanSets } from '../../src/control/bans/ban-sets.ts'
 import { banSetsContract, CONTRACT_ENTRIES } from '../lib/ban-sets-contract.ts'
 import { type Host, Lab } from '../lib/lab.ts'
 

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { DnsReport } from '../../src/control/dns-report.ts'
+import type { DnsReport } from '../../src/control/dns/dns-report.ts'
 import { startBind } from '../lib/bind.ts'
 import { eventually } from '../lib/eventually.ts'
 import { type Addresses, ATTACKER, HONEST, Scene, SERVER } from '../lib/scene.ts'

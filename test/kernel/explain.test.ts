@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { ExplainReport } from '../../src/control/explain-report.ts'
+import type { ExplainReport } from '../../src/control/requests/explain-report.ts'
 import { EXIT } from '../../src/failure.ts'
 import { eventually } from '../lib/eventually.ts'
 import { ATTACKER, HONEST, Scene, SERVER } from '../lib/scene.ts'

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { DnsReport } from '../../src/control/dns-report.ts'
+import type { DnsReport } from '../../src/control/dns/dns-report.ts'
 import { startBind } from '../lib/bind.ts'
 import { eventually } from '../lib/eventually.ts'
 import { Postfix } from '../lib/postfix.ts'

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parsePolicy } from '../../src/config/load.ts'
-import type { BanRow } from '../../src/control/rows.ts'
+import type { BanRow } from '../../src/control/requests/rows.ts'
 import { eventually } from '../lib/eventually.ts'
 import { type Replayed, replayFiles, type Sent, writeCapture } from '../lib/replay.ts'
 import { ATTACKER, HONEST, Scene, SERVER } from '../lib/scene.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { BanSets } from '../../src/control/ban-sets.ts'
+import type { BanSets } from '../../src/control/bans/ban-sets.ts'
 import { formatPrefix, parsePrefix } from '../../src/net/prefix.ts'
 
 export interface BanSetsUnderTest {

@@ -1,5 +1,5 @@
 import type { Policy } from '../../src/config/policy.ts'
-import type { PathThreads } from '../../src/control/path-threads.ts'
+import type { PathThreads } from '../../src/control/threads/path-threads.ts'
 import { BucketReader } from '../../src/path/bucket-reader.ts'
 import { compilePolicy } from '../../src/path/compile.ts'
 import { DnsReader } from '../../src/path/dns/reader.ts'

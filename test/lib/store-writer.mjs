@@ -1,6 +1,6 @@
 // Writes generation after generation of the same rows into a store, and prints each one that is on the disk.
 // Arguments: DIRECTORY FIRST-GENERATION
-import { Store } from '../../dist/control/store.js'
+import { Store } from '../../dist/control/store/store.js'
 
 const [directory, first] = process.argv.slice(2)
 const ROWS = 40

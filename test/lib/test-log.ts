@@ -1,6 +1,6 @@
 import pino from 'pino'
-import { Log } from '../../src/control/log.ts'
-import { LogLimiter } from '../../src/control/log-limiter.ts'
+import { Log } from '../../src/control/log/log.ts'
+import { LogLimiter } from '../../src/control/log/log-limiter.ts'
 
 /** A log that keeps its lines, for tests: `level event: message`. */
 export class TestLog {

@@ -6,7 +6,7 @@
 // As root, in network namespaces.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import type { SshOpening } from '../../src/control/ssh-opening.ts'
+import type { SshOpening } from '../../src/control/evidence/ssh-opening.ts'
 import { seeded } from '../record/random.ts'
 import { measureMail } from './measure-mail.ts'
 import { measureSsh } from './measure-ssh.ts'

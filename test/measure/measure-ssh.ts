@@ -1,4 +1,4 @@
-import type { SshOpening } from '../../src/control/ssh-opening.ts'
+import type { SshOpening } from '../../src/control/evidence/ssh-opening.ts'
 import { formatPrefix } from '../../src/net/prefix.ts'
 import type { Flow } from '../../src/replay/flows/flow-tracker.ts'
 import { SSH_SERVERS } from './servers.ts'

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import type { SshOpening } from '../../src/control/ssh-opening.ts'
+import type { SshOpening } from '../../src/control/evidence/ssh-opening.ts'
 import type { Flow } from '../../src/replay/flows/flow-tracker.ts'
 
 /** What really happened: `none`: nobody tried to log in. */

@@ -1,4 +1,4 @@
-import { MemoryBanSets } from '../../src/control/memory-ban-sets.ts'
+import { MemoryBanSets } from '../../src/control/bans/memory-ban-sets.ts'
 import { banSetsContract, CONTRACT_ENTRIES } from '../lib/ban-sets-contract.ts'
 
 banSetsContract(async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { LONGEST_BAN_SECONDS, sentence } from '../../src/control/escalation.ts'
-import { Offenders } from '../../src/control/offenders.ts'
+import { LONGEST_BAN_SECONDS, sentence } from '../../src/control/bans/escalation.ts'
+import { Offenders } from '../../src/control/bans/offenders.ts'
 import { roughDuration } from '../../src/control/rough-duration.ts'
 import { parsePrefix } from '../../src/net/prefix.ts'
 import { policy } from '../lib/policies.ts'

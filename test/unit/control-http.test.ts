@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { httpOrigin, serveHttp } from '../../src/control/http.ts'
+import { httpOrigin, serveHttp } from '../../src/control/metrics/http.ts'
 import { EXIT } from '../../src/failure.ts'
 
 const ADDRESS = '127.0.0.1'

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { Lifetime, StopRequested } from '../../src/control/lifetime.ts'
 import { Repeater } from '../../src/control/repeater.ts'
-import { RestartLimit } from '../../src/control/restart-limit.ts'
 import { Serial } from '../../src/control/serial.ts'
+import { RestartLimit } from '../../src/control/threads/restart-limit.ts'
 import { UndoStack } from '../../src/control/undo-stack.ts'
 import { EXIT } from '../../src/failure.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { LogLimiter } from '../../src/control/log-limiter.ts'
+import { LogLimiter } from '../../src/control/log/log-limiter.ts'
 import { TestLog } from '../lib/test-log.ts'
 
 function setUp(burst = 2) {

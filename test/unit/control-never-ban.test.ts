@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { ALLOW_ORIGINS, type AllowEntry, AllowList } from '../../src/control/allow-list.ts'
-import { establishedPeers } from '../../src/control/established-peers.ts'
-import { gateways4, gateways6 } from '../../src/control/gateways.ts'
-import { hostAddresses } from '../../src/control/host-addresses.ts'
-import { resolvers } from '../../src/control/resolvers.ts'
-import { groupId } from '../../src/control/unix-group.ts'
+import { ALLOW_ORIGINS, type AllowEntry, AllowList } from '../../src/control/allow/allow-list.ts'
+import { establishedPeers } from '../../src/control/allow/established-peers.ts'
+import { gateways4, gateways6 } from '../../src/control/allow/gateways.ts'
+import { hostAddresses } from '../../src/control/allow/host-addresses.ts'
+import { resolvers } from '../../src/control/allow/resolvers.ts'
+import { groupId } from '../../src/control/requests/unix-group.ts'
 import { parsePrefix } from '../../src/net/prefix.ts'
 
 // Files as a little-endian kernel prints them: the only kind of machine that these tests run on.

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { Policy } from '../../src/config/policy.ts'
 import { reloadable } from '../../src/control/pending.ts'
 import { hasNetAdmin, requireNetAdmin } from '../../src/control/privileges.ts'
-import { findInode, findPortId } from '../../src/control/queue-holder.ts'
+import { findInode, findPortId } from '../../src/control/threads/queue-holder.ts'
 import { EXIT } from '../../src/failure.ts'
 import { policy, service } from '../lib/policies.ts'
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { hostReverseRate, ReverseFloods } from '../../src/control/reverse-floods.ts'
+import { hostReverseRate, ReverseFloods } from '../../src/control/dns/reverse-floods.ts'
 import { TestLog } from '../lib/test-log.ts'
 
 const CALM = { isFlooded: false, perSecond: 10, level: 100, threshold: 400, sinceMs: 0, floods: 0 }

@@ -44,7 +44,7 @@ describe('import rules', () => {
   test.each<[string, RegExp, RegExp]>([
     ['only kernel/ loads the addon', /^kernel\/addon\.ts$/, /^node:module$|\.node$/],
     ['only firewall/ starts processes', /^firewall\//, /^node:child_process$/],
-    ['only control/metrics knows prom-client', /^control\/metrics\.ts$/, /^prom-client$/],
+    ['only control/metrics/ knows prom-client', /^control\/metrics\/metrics\.ts$/, /^prom-client$/],
   ])('%s', (_, allowed, matches) => {
     expect(offenders(allowed, matches)).toEqual([])
   })

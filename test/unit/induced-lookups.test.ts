@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { Alarms } from '../../src/control/alarms.ts'
-import { HourCount } from '../../src/control/hour-count.ts'
-import { InducedLookups } from '../../src/control/induced-lookups.ts'
+import { HourCount } from '../../src/control/dns/hour-count.ts'
+import { InducedLookups } from '../../src/control/dns/induced-lookups.ts'
 import { formatPrefix, parsePrefix } from '../../src/net/prefix.ts'
 import { policy, service } from '../lib/policies.ts'
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { OutcomeModel } from '../../src/config/policy.ts'
-import { estimateTries, judgeSession, type Outcome } from '../../src/control/outcome.ts'
-import type { Session } from '../../src/control/session.ts'
+import { estimateTries, judgeSession, type Outcome } from '../../src/control/evidence/outcome.ts'
+import type { Session } from '../../src/control/sessions/session.ts'
 import { parsePrefix } from '../../src/net/prefix.ts'
 
 const SSH: OutcomeModel = {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import type { Session, Volume } from '../../src/control/session.ts'
-import { SessionCounts } from '../../src/control/session-counts.ts'
+import type { Session, Volume } from '../../src/control/sessions/session.ts'
+import { SessionCounts } from '../../src/control/sessions/session-counts.ts'
 import { parsePrefix, widen } from '../../src/net/prefix.ts'
 
 function session(service: string, address: string): Session {

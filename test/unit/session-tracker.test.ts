@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { SessionTracker } from '../../src/control/session-tracker.ts'
+import { SessionTracker } from '../../src/control/sessions/session-tracker.ts'
 import { TCP_STATE } from '../../src/kernel/flows.ts'
 import { formatPrefix } from '../../src/net/prefix.ts'
 import { type FlowFields, flows } from '../lib/flow-records.ts'

@@ -1,4 +1,4 @@
-import type { Volume } from '../../control/session.ts'
+import type { Volume } from '../../control/sessions/session.ts'
 import type { Prefix } from '../../net/prefix.ts'
 import type { Attempt } from '../attempt.ts'
 import { FlowTable } from './flow-table.ts'

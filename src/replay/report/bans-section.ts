@@ -1,5 +1,5 @@
 import { grouped } from '../../config/values.ts'
-import { ALL_PORTS } from '../../control/escalation.ts'
+import { ALL_PORTS } from '../../control/bans/escalation.ts'
 import { roughDuration } from '../../control/rough-duration.ts'
 import type { BanRow } from '../rows.ts'
 import { type Html, html } from './html.ts'

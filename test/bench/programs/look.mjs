@@ -2,7 +2,7 @@
 // network namespace, so run it in one that may be thrown away:
 //   unshare -n node test/bench/programs/look.mjs 10000
 import { execFileSync } from 'node:child_process'
-import { SessionTracker } from '../../../dist/control/session-tracker.js'
+import { SessionTracker } from '../../../dist/control/sessions/session-tracker.js'
 import { assuredFlows } from '../../../dist/kernel/flows.js'
 import { PortSet } from '../../../dist/kernel/port-set.js'
 

@@ -1,13 +1,13 @@
 // Brings bans of a store back into the kernel as a start after a reboot does. Arguments: DIRECTORY fill|restore HOW-MANY.
 // `restore` prints the nanoseconds from opening the store until the bans are in the kernel, and until all is known.
-import { AllowList } from '../../../dist/control/allow-list.js'
-import { Bans } from '../../../dist/control/bans.js'
-import { Evidence } from '../../../dist/control/evidence.js'
-import { kernelBanSets } from '../../../dist/control/kernel-ban-sets.js'
-import { pathClockMs as now } from '../../../dist/control/path-clock.js'
-import { rememberIn } from '../../../dist/control/remembered.js'
-import { Store } from '../../../dist/control/store.js'
-import { stampNow } from '../../../dist/control/store-clock.js'
+import { AllowList } from '../../../dist/control/allow/allow-list.js'
+import { Bans } from '../../../dist/control/bans/bans.js'
+import { kernelBanSets } from '../../../dist/control/bans/kernel-ban-sets.js'
+import { Evidence } from '../../../dist/control/evidence/evidence.js'
+import { rememberIn } from '../../../dist/control/store/remembered.js'
+import { Store } from '../../../dist/control/store/store.js'
+import { stampNow } from '../../../dist/control/store/store-clock.js'
+import { pathClockMs as now } from '../../../dist/control/threads/path-clock.js'
 import { createSet } from '../../../dist/kernel/ipset.js'
 
 const [directory, what, count] = process.argv.slice(2)

@@ -1,0 +1,91 @@
+import type { Policy, PortRange } from '../../config/policy.ts'
+import { formatPrefix, type Prefix } from '../../net/prefix.ts'
+import { hostAddresses } from '../allow/host-addresses.ts'
+import { judgeProven } from '../bans/promotions.ts'
+import { proveResolvers } from '../dns/follow-slip.ts'
+import { judgeSessions, outcomeOf } from '../evidence/judge-sessions.ts'
+import type { Log } from '../log/log.ts'
+import type { DaemonState } from '../state.ts'
+import type { Session } from './session.ts'
+import type { SessionNews } from './session-tracker.ts'
+import { SessionWatch } from './session-watch.ts'
+
+/** One costs about 500 bytes. Closed ones count for the two minutes that conntrack keeps them. */
+const TRACKED_MAX = 65_536
+
+/** Addresses come and go; asking the system costs some 50 us. */
+const ADDRESSES_MS = 5000
+
+export interface WatchSessionsOptions {
+  readonly policy: Policy
+  readonly log: Log
+  /** Monotonic milliseconds. */
+  readonly now: () => number
+  /** `undefined` while the daemon is starting. */
+  readonly state: () => DaemonState | undefined
+}
+
+/** The daemon's eye on the sessions of its services. */
+export function watchSessions({ policy, log, now, state }: WatchSessionsOptions): SessionWatch {
+  let own = new Set<string>()
+  let ownAtMs = Number.NEGATIVE_INFINITY
+  const isOwn = (address: Prefix) => {
+    if (now() - ownAtMs > ADDRESSES_MS) {
+      own = new Set(hostAddresses().map((each) => each.address))
+      ownAtMs = now()
+    }
+    const text = formatPrefix(address)
+    return text === '::1' || text.startsWith('127.') || own.has(text)
+  }
+  return new SessionWatch({
+    max: TRACKED_MAX,
+    ports: tcpPorts(policy),
+    serviceAt: (port) => serviceAt(state()?.policy ?? policy, port),
+    isOwn,
+    hasSucceeded: (session) => {
+      const known = state()
+      return known !== undefined && outcomeOf(session, known) === 'succeeded'
+    },
+    now,
+    unixNow: Date.now,
+    log,
+    onNews: (news) => {
+      const known = state()
+      if (known !== undefined && !known.serial.isClosed) takeNews(known, news)
+    },
+  })
+}
+
+/** The TCP ports of all services. */
+export function tcpPorts(policy: Policy): PortRange[] {
+  return policy.services.flatMap(({ ports }) => ports.filter(({ protocol }) => protocol === 'tcp'))
+}
+
+function serviceAt(policy: Policy, port: number): string | undefined {
+  const holds = ({ protocol, first, last }: PortRange) => protocol === 'tcp' && first <= port && port <= last
+  return policy.services.find(({ ports }) => ports.some(holds))?.name
+}
+
+/** `session of 192.0.2.1 at ssh: 3.1s, 20 packets and 3514 bytes to us, 16 and 3102 to it` */
+function inWords({ address, service, durationMs, toServer, toClient }: Session): string {
+  const volumes = `${toServer.packets} packets and ${toServer.bytes} bytes to us, ${toClient.packets} and ${toClient.bytes} to it`
+  return `session of ${formatPrefix(address)} at ${service}: ${(durationMs / 1000).toFixed(1)}s, ${volumes}`
+}
+
+/** What follows from sessions that came to be, or are over. */
+function takeNews(state: DaemonState, { assured, closed, succeeded }: SessionNews): void {
+  for (const { service } of assured) state.sessionCounts.addAssured(service, 1)
+  state.sessionCounts.addClosed(closed)
+  for (const session of closed) state.log.debug('session', inWords(session))
+  // While panic is on nobody is banned, whatever he has done before.
+  if (state.panic.mark !== undefined) return
+  // A server that was started just now may have been heard by nobody yet.
+  if (assured.length > 0 && state.servers.isWaiting) void state.servers.refresh()
+  proveResolvers(state, assured)
+  judgeProven(
+    state,
+    assured.map(({ source }) => source),
+  )
+  // Whoever fails is likely to try again at once.
+  if (judgeSessions(state, [...succeeded, ...closed])) state.sessions.hurry()
+}

@@ -1,0 +1,329 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Log } from '../log/log.ts'
+import { Repeater } from '../repeater.ts'
+import { clockStep, type RowClock, readingClock, type Stamp, stampNow, writingClock } from './store-clock.ts'
+import {
+  classified,
+  type Database,
+  openDatabase,
+  StoreBroken,
+  StoreUnavailable,
+  setAside,
+} from './store-database.ts'
+import { DamagedRow, decodeRow, encodeRow, type StoreRow } from './store-row.ts'
+
+/** What is remembered now is written within this time: the most that a crash can lose. */
+const WRITE_MS = 1000
+/** So often a store that failed is tried again. */
+const RETRY_MS = 5000
+/** Rows that are put together before the control thread does something else: about 5 ms. */
+const SLICE = 500
+/** Clocks drift; a step is more. */
+const STEP_MS = 2000
+
+/** Says what the file is and when it was last written. Older or newer ones are set aside. */
+const STAMP_KEY = '!stamp'
+const FORMAT = 'sluice 1'
+/** Few and large: each is a trip to a thread of libuv and back, which takes its time on a busy machine. */
+const READ_SLICE = 10_000
+const READ_SLICE_BYTES = 2 ** 22
+
+/** A row with its key. */
+type StoredRow = readonly [key: string, row: StoreRow]
+
+/**
+ * A part of the daemon's memory that outlives it. The memory is the truth, and the store a copy of it: the owner
+ * says which keys have changed, and the store asks what they hold now.
+ */
+export interface StoredTable {
+  /** `bans`; small letters. */
+  readonly name: string
+  /** Keys that there are; bounded, like the memory behind it. */
+  keys(): Iterable<string>
+  /** What is kept under `key` now; `undefined`: nothing any more. */
+  read(key: string, clock: RowClock): StoreRow | undefined
+  /**
+   * Takes over some rows of an earlier run whose time is not over, in the order of their keys, each as it is
+   * decoded: then hardly anything of it outlives its turn. Rows are those of a table by this name and have the
+   * right checksum; what they say is still to be checked. What it doesn't want
+   * it leaves alone: keys that `read` then knows nothing of are deleted.
+   *
+   * @param isSameKernel whether the kernel's sets are those from when the rows were written.
+   */
+  restore(rows: Iterable<StoredRow>, clock: RowClock, isSameKernel: boolean): void
+  /** There are no more. */
+  restored?(): void
+}
+
+export interface StoreOptions {
+  /** The store is a directory in it. */
+  readonly directory: string
+  readonly log: Pick<Log, 'info' | 'warn' | 'error'>
+  /** Monotonic milliseconds. */
+  readonly now: () => number
+  /** By default the present; tests set the clock, and start the kernel anew. */
+  readonly stamp?: () => Stamp
+  readonly writeMs?: number
+  readonly retryMs?: number
+}
+
+/**
+ * Keeps tables over restarts, kill -9 and power loss, in a LevelDB that only this process opens. All that has
+ * changed in a second is one transaction, on the disk when it is done; a thread of libuv writes it, so nothing
+ * here waits for the disk. Whatever fails, the daemon runs: `problem` says what, and it is tried again.
+ */
+export class Store {
+  /** What is wrong; `undefined`: all that is older than a second is on the disk. */
+  problem: string | undefined
+  failures = 0
+  rowsWritten = 0
+  readonly path: string
+  readonly #options: StoreOptions
+  readonly #tables = new Map<string, StoredTable>()
+  #changed = new Set<string>()
+  #database: Database | undefined
+  #writer: Repeater | undefined
+  /** Memory and file may differ in keys that nobody has named. */
+  #isAllChanged = false
+  #isRestored = false
+  /** Of the rows in the file: their wall clock is the one of this moment. */
+  #stamp: Stamp | undefined
+  #nextTryMs = 0
+
+  constructor(options: StoreOptions) {
+    this.#options = options
+    this.path = join(options.directory, 'store')
+  }
+
+  /** Makes `table` part of the store. Returns the function that says that a key has changed. */
+  add(table: StoredTable): (key: string) => void {
+    this.#tables.set(table.name, table)
+    return (key) => {
+      // Without a file there is nothing to compare with: it will be written as a whole.
+      if (this.#database !== undefined && !this.#isAllChanged) this.#changed.add(`${table.name} ${key}`)
+    }
+  }
+
+  /** Opens the file, hands its rows to the tables, and writes from then on. Never throws. */
+  async start(): Promise<void> {
+    await this.#attempt(() => this.#open())
+    this.#writer = new Repeater(
+      () => this.#attempt(() => this.#work()),
+      () => this.#options.writeMs ?? WRITE_MS,
+    )
+  }
+
+  /** Writes what has changed, and closes the file. */
+  async close(): Promise<void> {
+    await this.#writer?.stop()
+    if (this.#database === undefined) return
+    await this.#attempt(() => this.#write())
+    await this.#database?.close()
+    this.#database = undefined
+  }
+
+  async #work(): Promise<void> {
+    if (this.#database !== undefined) await this.#write()
+    else if (this.#options.now() >= this.#nextTryMs) await this.#open()
+  }
+
+  async #open(): Promise<void> {
+    // From now on: what is taken over from the file need not be noted key by key.
+    this.#isAllChanged = true
+    try {
+      if (existsSync(this.path)) {
+        this.#database = await openDatabase(this.path)
+        await this.#read(this.#database)
+      } else await this.#create()
+    } catch (error) {
+      const reason = error instanceof DamagedRow ? error : classified(error, this.path)
+      if (reason instanceof StoreUnavailable) throw reason
+      await this.#database?.close()
+      this.#database = undefined
+      const name = setAside(this.path)
+      const message = `the store ${this.path} cannot be used (${reason.message}): it is now ${name}, and a new one begins`
+      this.#options.log.error('store-set-aside', message)
+      await this.#create()
+    }
+    if (this.problem !== undefined) this.#options.log.info('store', `the store ${this.path} works again`)
+    this.problem = undefined
+    this.#isRestored = true
+  }
+
+  /** With a stamp from the beginning: a store without one has lost it. */
+  async #create(): Promise<void> {
+    this.#database = await openDatabase(this.path)
+    await this.#database.put(STAMP_KEY, encodeStamp(this.#present()), { sync: true })
+  }
+
+  /** Rows that were read before some damage was met have their checksum, and stay. */
+  async #read(database: Database): Promise<void> {
+    const stamp = await readStamp(database)
+    if (this.#isRestored) return
+    const present = this.#present()
+    const clock = readingClock(stamp, present, this.#options.now)
+    const nowMs = this.#options.now()
+    const isAlive = ({ untilMs }: StoreRow) => untilMs === null || clock.toMonotonic(untilMs) > nowMs
+    const found: string[] = []
+    for (const table of this.#tables.values()) {
+      let count = 0
+      for await (const slice of slices(database, `${table.name} `)) {
+        const rows = new Rows(slice, table.name.length + 1, isAlive)
+        table.restore(rows.alive(), clock, stamp.epoch === present.epoch)
+        count += rows.count
+        if (rows.damage !== undefined) throw rows.damage
+      }
+      table.restored?.()
+      found.push(`${count} ${table.name}`)
+    }
+    this.#options.log.info('store', `remembered from ${this.path}: ${found.join(', ')}`)
+  }
+
+  async #write(): Promise<void> {
+    const database = this.#database!
+    const stamp = this.#present()
+    // Ends are kept by the wall clock. When that is set, they all have to be written anew.
+    const isStepped = this.#stamp !== undefined && Math.abs(clockStep(this.#stamp, stamp)) > STEP_MS
+    const isWhole = this.#isAllChanged || isStepped
+    if (!isWhole && this.#changed.size === 0) return
+    const changed = this.#changed
+    this.#changed = new Set()
+    this.#isAllChanged = false
+    const batch = database.batch()
+    const clock = writingClock(this.#options.now, stamp.wallMs)
+    let count = 0
+    const pause = async () => {
+      if (++count % SLICE === 0) await new Promise((resolve) => setImmediate(resolve))
+    }
+    if (isWhole) {
+      for await (const keys of slices(database, '')) {
+        for (const [key] of keys) {
+          if (this.#rowOf(key, clock) === undefined) batch.del(key)
+          await pause()
+        }
+      }
+    }
+    for (const full of isWhole ? this.#allKeys() : changed) {
+      const row = this.#rowOf(full, clock)
+      if (row === undefined) batch.del(full)
+      else batch.put(full, encodeRow(full, row))
+      await pause()
+    }
+    this.#stamp = stamp
+    batch.put(STAMP_KEY, encodeStamp(stamp))
+    await batch.write({ sync: true })
+    this.rowsWritten += count
+  }
+
+  #present(): Stamp {
+    return (this.#options.stamp ?? stampNow)()
+  }
+
+  #rowOf(full: string, clock: RowClock): StoreRow | undefined {
+    const name = full.slice(0, full.indexOf(' '))
+    return this.#tables.get(name)?.read(full.slice(name.length + 1), clock)
+  }
+
+  *#allKeys(): Generator<string> {
+    for (const table of this.#tables.values()) {
+      for (const key of table.keys()) yield `${table.name} ${key}`
+    }
+  }
+
+  /** Whatever `action` fails with becomes the problem; the file is closed, and opened again later. */
+  async #attempt(action: () => Promise<void>): Promise<void> {
+    try {
+      await action()
+    } catch (error) {
+      this.failures++
+      const reason = classified(error, this.path)
+      await this.#database?.close().catch(() => {})
+      this.#database = undefined
+      this.#nextTryMs = this.#options.now() + (this.#options.retryMs ?? RETRY_MS)
+      const problem = `nothing is remembered for the next start: the store ${this.path}: ${reason.message}`
+      if (problem !== this.problem) this.#options.log.error('store-failed', problem)
+      this.problem = problem
+    }
+  }
+}
+
+/** Decodes rows one by one, up to the first that is damaged: those before it are good. */
+class Rows {
+  count = 0
+  damage: unknown
+  readonly #slice: readonly [key: string, encoded: string][]
+  readonly #keyAt: number
+  readonly #isAlive: (row: StoreRow) => boolean
+
+  /** @param keyAt where in a full key the table's own begins */
+  constructor(
+    slice: readonly [key: string, encoded: string][],
+    keyAt: number,
+    isAlive: (row: StoreRow) => boolean,
+  ) {
+    this.#slice = slice
+    this.#keyAt = keyAt
+    this.#isAlive = isAlive
+  }
+
+  *alive(): Generator<StoredRow> {
+    for (const [full, encoded] of this.#slice) {
+      const row = this.#decode(full, encoded)
+      if (row === undefined) return
+      if (!this.#isAlive(row)) continue
+      this.count++
+      yield [full.slice(this.#keyAt), row]
+    }
+  }
+
+  #decode(full: string, encoded: string): StoreRow | undefined {
+    try {
+      return decodeRow(full, encoded)
+    } catch (error) {
+      this.damage = error
+      return undefined
+    }
+  }
+}
+
+function encodeStamp(stamp: Stamp): string {
+  return encodeRow(STAMP_KEY, { value: { format: FORMAT, ...stamp }, untilMs: null })
+}
+
+/** @throws StoreBroken, DamagedRow */
+async function readStamp(database: Database): Promise<Stamp> {
+  const encoded = await database.get(STAMP_KEY)
+  // LevelDB leaves out what is damaged in its log, and that may be all.
+  if (encoded === undefined) throw new StoreBroken('it was not written by sluice, or has lost what it held')
+  const { format, ...stamp } = decodeRow(STAMP_KEY, encoded).value as Stamp & { format: string }
+  if (format !== FORMAT) throw new StoreBroken(`its format is ${JSON.stringify(format)}, not "${FORMAT}"`)
+  return stamp
+}
+
+/** The rows whose keys begin with `prefix`, but for the stamp, some at a time; the next are read meanwhile. */
+async function* slices(database: Database, prefix: string): AsyncGenerator<[key: string, encoded: string][]> {
+  const iterator = database.iterator({
+    gt: prefix === '' ? STAMP_KEY : prefix,
+    lt: `${prefix}\uffff`,
+    fillCache: false,
+    highWaterMarkBytes: READ_SLICE_BYTES,
+  })
+  const readOn = () => {
+    const rows = iterator.nextv(READ_SLICE)
+    // Nobody may come to wait for it.
+    rows.catch(() => {})
+    return rows
+  }
+  try {
+    let next = readOn()
+    for (;;) {
+      const rows = await next
+      if (rows.length === 0) return
+      next = readOn()
+      yield rows
+    }
+  } finally {
+    await iterator.close()
+  }
+}

@@ -124,8 +124,14 @@ export class Store {
   }
 
   async #work(): Promise<void> {
-    if (this.#database !== undefined) await this.#write()
-    else if (this.#options.now() >= this.#nextTryMs) await this.#open()
+    if (this.#database === undefined) {
+      if (this.#options.now() < this.#nextTryMs) return
+      await this.#open()
+    }
+    await this.#write()
+    if (this.problem === undefined) return
+    this.#options.log.info('store', `the store ${this.path} works again`)
+    this.problem = undefined
   }
 
   async #open(): Promise<void> {
@@ -146,8 +152,6 @@ export class Store {
       this.#options.log.error('store-set-aside', message)
       await this.#create()
     }
-    if (this.problem !== undefined) this.#options.log.info('store', `the store ${this.path} works again`)
-    this.problem = undefined
     this.#isRestored = true
   }
 

@@ -47,8 +47,13 @@ int socket(int domain, int type, int protocol) {
   return real(domain, type, protocol);
 }
 
+/* Sockets that are told of events; the others are asked, or have packets. */
+#define FDS_MAX 1024
+static char tells_events[FDS_MAX];
+
 int setsockopt(int fd, int level, int option, const void* value, socklen_t length) {
   int (*real)(int, int, int, const void*, socklen_t) = dlsym(RTLD_NEXT, "setsockopt");
+  if (level == SOL_NETLINK && option == NETLINK_ADD_MEMBERSHIP && fd < FDS_MAX) tells_events[fd] = 1;
   if (level == SOL_NETLINK && option == NETLINK_NO_ENOBUFS && fires("without-no-enobufs")) return 0;
   if (level == SOL_SOCKET && option == SO_RCVBUFFORCE && fires("rcvbufforce-eperm")) return fail(EPERM);
   return real(fd, level, option, value, length);
@@ -68,10 +73,11 @@ static int merge(struct mmsghdr* slots, int count) {
 int recvmmsg(int fd, struct mmsghdr* slots, unsigned int count, int flags, struct timespec* timeout) {
   int (*real)(int, struct mmsghdr*, unsigned int, int, struct timespec*) = dlsym(RTLD_NEXT, "recvmmsg");
   if (!is_netlink(fd)) return real(fd, slots, count, flags, timeout);
-  if (fires("recv-eintr")) return fail(EINTR);
-  if (fires("recv-enobufs")) return fail(ENOBUFS);
-  if (fires("recv-eio")) return fail(EIO);
-  if (fires("recv-eagain")) return fail(EAGAIN);
+  int is_told = fd < FDS_MAX && tells_events[fd];
+  if (fires(is_told ? "event-eintr" : "recv-eintr")) return fail(EINTR);
+  if (fires(is_told ? "event-enobufs" : "recv-enobufs")) return fail(ENOBUFS);
+  if (fires(is_told ? "event-eio" : "recv-eio")) return fail(EIO);
+  if (fires(is_told ? "event-eagain" : "recv-eagain")) return fail(EAGAIN);
   int received = real(fd, slots, count, flags, timeout);
   struct nlmsghdr* first = slots[0].msg_hdr.msg_iov->iov_base;
   if (received > 0 && type_of(first, NFNL_SUBSYS_CTNETLINK) >= 0) {

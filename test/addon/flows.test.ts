@@ -93,10 +93,10 @@ describe.each(addonBuilds())('flows, by $name', (build) => {
   })
 
   test.each([
-    { fault: 'recv-eintr:3', counted: { interrupted: 3 } },
-    { fault: 'recv-enobufs:3', counted: { overruns: 3 } },
-    { fault: 'recv-eio:3', counted: { receiveErrors: 3 } },
-    { fault: 'recv-eagain:3', counted: {} },
+    { fault: 'event-eintr:3', counted: { interrupted: 3 } },
+    { fault: 'event-enobufs:3', counted: { overruns: 3 } },
+    { fault: 'event-eio:3', counted: { receiveErrors: 3 } },
+    { fault: 'event-eagain:3', counted: {} },
     { fault: 'event-short:2', counted: { malformed: 2 } },
     { fault: 'event-stub:2', counted: { malformed: 2 } },
     { fault: 'event-zero-length:2', counted: { malformed: 2 } },

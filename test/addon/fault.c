@@ -41,15 +41,17 @@ static int type_of(const void* message, int subsystem) {
   return type >> 8 == subsystem ? type & 0xff : -1;
 }
 
-int socket(int domain, int type, int protocol) {
-  int (*real)(int, int, int) = dlsym(RTLD_NEXT, "socket");
-  if (domain == AF_NETLINK && fires("socket-eprotonosupport")) return fail(EPROTONOSUPPORT);
-  return real(domain, type, protocol);
-}
-
 /* Sockets that are told of events; the others are asked, or have packets. */
 #define FDS_MAX 1024
 static char tells_events[FDS_MAX];
+
+int socket(int domain, int type, int protocol) {
+  int (*real)(int, int, int) = dlsym(RTLD_NEXT, "socket");
+  if (domain == AF_NETLINK && fires("socket-eprotonosupport")) return fail(EPROTONOSUPPORT);
+  int fd = real(domain, type, protocol);
+  if (fd >= 0 && fd < FDS_MAX) tells_events[fd] = 0;
+  return fd;
+}
 
 int setsockopt(int fd, int level, int option, const void* value, socklen_t length) {
   int (*real)(int, int, int, const void*, socklen_t) = dlsym(RTLD_NEXT, "setsockopt");

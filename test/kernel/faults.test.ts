@@ -18,6 +18,8 @@ services:
     ports: [22]
     limits: {source: {burst: 60, rate: 60/s}}
     ban: {strikes: 10, within: 1m}
+# Then there is one queue, and faults of a queue's socket strike that.
+dns: {induced: off}
 `
 
 let faultLibrary: string

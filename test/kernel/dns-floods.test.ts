@@ -10,8 +10,11 @@ import { Sluice } from '../lib/sluice.ts'
 
 const POLICY = readFileSync(new URL('../../rules/sluice.yaml', import.meta.url), 'utf8')
 
-/** So long an honest client must have been here before, to be no stranger: 32 s, counted in steps of 16. */
-const RESIDENCE_MS = 50_000
+/**
+ * So long an honest client must have been here before, to be no stranger: 32 s, counted in steps of 16 of which the
+ * first does not count, so 48 s from its first query to its last; and it asks every few seconds.
+ */
+const RESIDENCE_MS = 60_000
 
 const RESIDENT: Addresses = { 4: '100.0.1.7', 6: '2001:db8:c001::7' }
 /** Asks for nothing but one reverse name, while a flood is on. */

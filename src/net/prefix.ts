@@ -14,6 +14,9 @@ export function addressBits(family: Family): number {
   return family === 4 ? 32 : 128
 }
 
+/** Bits of what counts as one source: an IPv4 address, or the IPv6 /64 that one host surely has. */
+export const SOURCE_BITS = { 4: 32, 6: 64 } as const
+
 /**
  * Reads `192.0.2.1`, `192.0.2.0/24`, `2001:db8::1` or `2001:db8::/32`. Strict: no octal, hex or short
  * forms, no zone, no set host bits. `::ffff:192.0.2.1` means the IPv4 address.

@@ -14,7 +14,7 @@ import { Trust } from '../control/evidence/trust.ts'
 import { Proofs } from '../control/sessions/proofs.ts'
 import type { Session } from '../control/sessions/session.ts'
 import { banSetName } from '../firewall/names.ts'
-import { type Family, parsePrefix, widen } from '../net/prefix.ts'
+import { type Family, parsePrefix, SOURCE_BITS, widen } from '../net/prefix.ts'
 import { PrefixTable } from '../net/prefix-table.ts'
 import { classify } from '../path/classify.ts'
 import { compilePolicy } from '../path/compile.ts'
@@ -202,7 +202,7 @@ export class Engine {
 
   /** Takes note that the client of a connection has shown that its address is its own. */
   assured({ address, lastMs }: Flow): void {
-    const source = address.family === 4 ? address : widen(address, 64)
+    const source = widen(address, SOURCE_BITS[address.family])
     const suspect = this.#promotionState.suspects.of(source)[0]
     // A ban that was waiting for this is told as earned by the attempt before.
     this.#nowMs = Math.max(this.#nowMs, lastMs)
@@ -246,7 +246,7 @@ export class Engine {
     if (service?.outcome === undefined) return undefined
     const { family, bytes } = address
     if (this.#hasBans && this.#isBanned(family, bytes, 0, slot)) return undefined
-    const source = family === 4 ? address : widen(address, 64)
+    const source = widen(address, SOURCE_BITS[family])
     const durationMs = lastMs - startMs
     const session: Session = { source, address, service: service.name, durationMs, toServer, toClient }
     return { session, model: service.outcome, service, slot }

@@ -1,7 +1,7 @@
 import type { Mode, Policy } from '../config/policy.ts'
 import type { Ban } from '../control/bans/ban.ts'
 import { ALL_PORTS } from '../control/bans/escalation.ts'
-import { formatPrefix } from '../net/prefix.ts'
+import { formatPrefix, SOURCE_BITS } from '../net/prefix.ts'
 import type { PacketView } from '../path/decode.ts'
 import { NO_SERVICE } from '../path/service-slots.ts'
 import { sourceKey } from '../path/source-ring.ts'
@@ -168,7 +168,7 @@ export class Outcome implements Observer {
 
   /** A ban of a network drops what is recorded of its sources, and is none of theirs. */
   #rememberLast({ prefix, scope }: Ban, record: BanRecord): void {
-    if (prefix.length !== (prefix.family === 4 ? 32 : 64)) return
+    if (prefix.length !== SOURCE_BITS[prefix.family]) return
     this.#bannedSources ??= new BucketIndex(this.#mostBans)
     const { high, low } = sourceKey(prefix)
     const tag = tagOf(scope === ALL_PORTS ? ANY_SERVICE : this.#slotOf(scope), prefix.family)

@@ -1,13 +1,10 @@
 import type { Mode } from '../config/policy.ts'
 import type { Ban } from '../control/bans/ban.ts'
-import { formatPrefix } from '../net/prefix.ts'
+import { formatPrefix, SOURCE_BITS } from '../net/prefix.ts'
 import { sourcePrefix } from '../path/source-ring.ts'
 import { type BucketKey, bucketKey, sourceBucketKey } from '../replay/bucket-records.ts'
 import type { BanCause, Judgement, Observer } from '../replay/engine.ts'
 import { Recent } from './recent.ts'
-
-/** Of what a source is. */
-const SOURCE_BITS = { 4: 32, 6: 64 } as const
 
 /** How far a source came at a service, or all of them together. Times are those of the capture's clock. */
 export interface Passage {

@@ -1,12 +1,9 @@
 import type { Service } from '../../config/policy.ts'
-import { formatPrefix, type Prefix, widen } from '../../net/prefix.ts'
+import { formatPrefix, type Prefix, SOURCE_BITS, widen } from '../../net/prefix.ts'
 import type { Evidence } from '../evidence/evidence.ts'
 import type { BanState, DaemonState } from '../state.ts'
 import { pathClockMs } from '../threads/path-clock.ts'
 import type { PathThreads } from '../threads/path-threads.ts'
-
-/** A source, as the path counts. */
-const SOURCE_BITS = { 4: 32, 6: 64 } as const
 
 /**
  * Sources whose buckets are looked for one by one: all of an IPv4 /20 or an IPv6 /52. In a wider network strikes

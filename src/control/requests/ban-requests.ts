@@ -1,5 +1,5 @@
 import { EXIT, Failure } from '../../failure.ts'
-import { covers, formatPrefix, type Prefix, parsePrefix, widen } from '../../net/prefix.ts'
+import { covers, formatPrefix, type Prefix, parsePrefix, SOURCE_BITS, widen } from '../../net/prefix.ts'
 import type { Ban } from '../bans/ban.ts'
 import type { Bans } from '../bans/bans.ts'
 import { ALL_PORTS } from '../bans/escalation.ts'
@@ -15,8 +15,6 @@ type Remove = Extract<Request, { op: 'bans remove' }>
 
 /** A wider ban would be a mistake of the keyboard more often than not. */
 const SHORTEST_PREFIX = { 4: 8, 6: 16 } as const
-/** What one host surely has. */
-const SOURCE_BITS = { 4: 32, 6: 64 } as const
 
 /** All bans, those that end first on top. */
 export function listBans(state: BanState): BanRow[] {

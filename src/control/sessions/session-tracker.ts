@@ -1,12 +1,9 @@
 import { type Flows, TCP_STATE } from '../../kernel/flows.ts'
-import { type Prefix, widen } from '../../net/prefix.ts'
-import type { Session, Volume } from './session.ts'
+import { type Prefix, SOURCE_BITS, widen } from '../../net/prefix.ts'
+import { type Session, SUCCEEDS_AGAIN_MS, type Volume } from './session.ts'
 
 /** TCP and IP headers of a SYN-ACK, which has the most options of packets without data. */
 const HEADERS_BYTES = { 4: 60, 6: 80 } as const
-
-/** Whoever stays for days is known good for as long. */
-const SUCCEEDS_AGAIN_MS = 600_000
 
 /** A flow that is not in the kernel's list may have slipped through: the list is read in parts. */
 const MISSES_MAX = 2
@@ -228,7 +225,6 @@ export class SessionTracker {
 }
 
 const NOTHING: Volume = { packets: 0, bytes: 0 }
-const SOURCE_BITS = { 4: 32, 6: 64 } as const
 
 class News implements SessionNews {
   readonly assured: { source: Prefix; service: string }[] = []

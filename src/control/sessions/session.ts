@@ -6,6 +6,9 @@ export interface Volume {
   readonly bytes: number
 }
 
+/** So often an open session that has succeeded counts again: whoever stays for days is known good for as long. */
+export const SUCCEEDS_AGAIN_MS = 600_000
+
 /** A TCP connection to a service that came to be and is over: all that is known of it without reading it. */
 export interface Session {
   /** The client as the limits know it: an IPv4 address or an IPv6 /64. */

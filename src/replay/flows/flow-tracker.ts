@@ -1,4 +1,4 @@
-import type { Volume } from '../../control/sessions/session.ts'
+import { SUCCEEDS_AGAIN_MS, type Volume } from '../../control/sessions/session.ts'
 import type { Prefix } from '../../net/prefix.ts'
 import type { Attempt } from '../attempt.ts'
 import { FlowTable } from './flow-table.ts'
@@ -11,9 +11,8 @@ const LINGER_MS = 1000
 /** So often connections are looked for that ended by falling silent, so many slots each time. */
 const SWEEP_MS = 1000
 const SWEEP_SLOTS = 256
-/** So often the daemon looks at open sessions, and so often one that has succeeded counts again. */
+/** So often the daemon looks at open sessions. */
 const LOOK_MS = 1000
-const SUCCEEDS_AGAIN_MS = 600_000
 
 const TO_SERVER = 0
 const TO_CLIENT = 1

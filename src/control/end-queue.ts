@@ -1,6 +1,9 @@
+/** So many items that are gone may wait in a queue, and as many as there are, before it is made anew. */
+const GONE_MOST = 1024
+
 /**
- * What ends some time, the next to end first: a binary heap. What is gone before its end stays in it until it
- * comes up; who asks must know what is still there.
+ * What ends some time, the next to end first: a binary heap, since a search for each of a wave of bans would cost its
+ * square. What is gone before its end stays in it until it comes up; who asks must know what is still there.
  */
 export class EndQueue<Item extends { readonly endMs: number }> {
   #heap: Item[] = []
@@ -13,6 +16,12 @@ export class EndQueue<Item extends { readonly endMs: number }> {
   /** The one that ends next. */
   get first(): Item | undefined {
     return this.#heap[0]
+  }
+
+  /** Takes in `item`, which is one of the `living`; with too many that are gone it begins anew with these. */
+  add(item: Item, living: { readonly size: number; values(): Iterable<Item> }): void {
+    if (this.size < 2 * living.size + GONE_MOST) this.push(item)
+    else this.reset(living.values())
   }
 
   /** Begins anew with `items`. */
@@ -32,6 +41,11 @@ export class EndQueue<Item extends { readonly endMs: number }> {
       at = parent
     }
     heap[at] = item
+  }
+
+  /** Takes those that have ended by `nowMs`, one after the other. */
+  *ended(nowMs: number): Generator<Item> {
+    while (this.first !== undefined && this.first.endMs <= nowMs) yield this.pop()!
   }
 
   /** Takes the one that ends next. */

@@ -22,3 +22,24 @@ test('what ends next comes first, whatever came and went before', () => {
     }),
   )
 })
+
+test('those that have ended come one after the other, and the others stay', () => {
+  const queue = new EndQueue<{ endMs: number }>()
+  queue.reset([3, 1, 2, 5].map((endMs) => ({ endMs })))
+  expect([...queue.ended(2)].map(({ endMs }) => endMs)).toEqual([1, 2])
+  expect(queue.size).toBe(2)
+  expect(queue.first?.endMs).toBe(3)
+})
+
+test('when far more are gone than living, it begins anew with the living', () => {
+  const queue = new EndQueue<{ endMs: number }>()
+  const living = new Map<string, { endMs: number }>()
+  for (let endMs = 1; endMs <= 5000; endMs++) {
+    const item = { endMs }
+    living.set('the only one', item)
+    queue.add(item, living)
+    expect(queue.size).toBeLessThanOrEqual(2 + 1024)
+  }
+  while (queue.size > 1) queue.pop()
+  expect(queue.first?.endMs).toBe(5000)
+})

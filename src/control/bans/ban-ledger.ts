@@ -9,13 +9,10 @@ import type { BanSets } from './ban-sets.ts'
 /** Bans that end within this time are not missed in a set: the kernel may have dropped them already. */
 const ENDING_MS = 2000
 
-/** So many bans that are gone may wait in a queue of ends, and as many as are in force, before it is made anew. */
-const GONE_MOST = 1024
-
 /** The bans of one set. */
 interface HeldSet {
   readonly bans: Map<string, Ban>
-  /** The same and some that are gone, by their end: a search for each offender would cost a wave its square. */
+  /** The same and some that are gone, by their end. */
   readonly ends: EndQueue<Ban>
 }
 
@@ -183,8 +180,7 @@ export class BanLedger {
   #hold({ bans, ends }: HeldSet, ban: Ban): void {
     const key = formatPrefix(ban.prefix)
     bans.set(key, ban)
-    if (ends.size < 2 * bans.size + GONE_MOST) ends.push(ban)
-    else ends.reset(bans.values())
+    ends.add(ban, bans)
     this.onChange(ban.scope, key)
   }
 
@@ -252,8 +248,7 @@ export class BanLedger {
   #expire(): void {
     const nowMs = this.#now()
     for (const { bans, ends } of this.#held.values()) {
-      while ((ends.first?.endMs ?? Number.POSITIVE_INFINITY) <= nowMs) {
-        const ban = ends.pop()!
+      for (const ban of ends.ended(nowMs)) {
         const key = formatPrefix(ban.prefix)
         if (bans.get(key) !== ban) continue
         bans.delete(key)

@@ -4,9 +4,6 @@ import { PrefixTable } from '../../net/prefix-table.ts'
 import { EndQueue } from '../end-queue.ts'
 import type { BanSets } from './ban-sets.ts'
 
-/** So many entries that are gone may wait in a queue of ends, and as many as there are, before it is made anew. */
-const GONE_MOST = 1024
-
 interface Entry {
   readonly prefix: Prefix
   /** Infinity: no timeout. */
@@ -15,7 +12,7 @@ interface Entry {
 
 interface HeldSet {
   readonly entries: PrefixTable<Entry>
-  /** The same and some that are gone, by their end: a search for each ban would cost a wave its square. */
+  /** The same and some that are gone, by their end. */
   readonly ends: EndQueue<Entry>
 }
 
@@ -43,8 +40,7 @@ export class MemoryBanSets implements BanSets {
       const endMs = timeoutSeconds === 0 ? Number.POSITIVE_INFINITY : this.#now() + timeoutSeconds * 1000
       const entry = { prefix, endMs }
       held.set(prefix, entry)
-      if (ends.size < 2 * held.size + GONE_MOST) ends.push(entry)
-      else ends.reset(held.values())
+      ends.add(entry, held)
       return []
     })
   }
@@ -77,8 +73,7 @@ export class MemoryBanSets implements BanSets {
     this.#sets.set(set, held)
     const { entries, ends } = held
     const nowMs = this.#now()
-    while ((ends.first?.endMs ?? Number.POSITIVE_INFINITY) <= nowMs) {
-      const entry = ends.pop()!
+    for (const entry of ends.ended(nowMs)) {
       if (entries.get(entry.prefix) === entry) entries.delete(entry.prefix)
     }
     return held

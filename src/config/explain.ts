@@ -1,3 +1,4 @@
+import { grouped } from '../grouped.ts'
 import { formatPrefix } from '../net/prefix.ts'
 import { BucketTable } from '../path/table.ts'
 import type {
@@ -13,7 +14,7 @@ import type {
   SweepPolicy,
   TrustPolicy,
 } from './policy.ts'
-import { formatDuration, formatPorts, grouped } from './values.ts'
+import { formatDuration, formatPorts } from './values.ts'
 
 /** The whole effective policy, defaults included, as text for people. */
 export function explainPolicy(policy: Policy): string {

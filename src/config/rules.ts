@@ -1,6 +1,7 @@
 import type { core } from 'zod'
+import { grouped } from '../grouped.ts'
 import { answersTcp, type PortRange, speaksDns } from './policy.ts'
-import { formatDuration, formatPorts, grouped } from './values.ts'
+import { formatDuration, formatPorts } from './values.ts'
 
 /** What an ipset entry's timeout can hold: (UINT_MAX >> 1) / MSEC_PER_SEC, linux/netfilter/ipset/ip_set_timeout.h. */
 const IPSET_LONGEST_SECONDS = 2_147_483

@@ -1,3 +1,4 @@
+import { grouped } from '../grouped.ts'
 import { type Prefix, parsePrefix } from '../net/prefix.ts'
 import { nearest } from './nearest.ts'
 import type { Limit, PortRange, Protocol } from './policy.ts'
@@ -163,11 +164,4 @@ export function listenAddress(value: unknown): string {
 function addressText(value: unknown, wanted: string): string {
   if (typeof value === 'string' && /^[0-9A-Fa-f:./]{1,64}$/.test(value)) return value
   throw new SyntaxError(complaint(value, wanted))
-}
-
-/** `1234567` as `1,234,567`. */
-export function grouped(value: number): string {
-  // The first number that is formatted for a language costs a start 10 ms.
-  if (!Number.isSafeInteger(value)) return value.toLocaleString('en-US')
-  return `${value}`.replace(/\B(?=(\d{3})+$)/g, ',')
 }

@@ -1,6 +1,6 @@
-import { grouped } from '../../config/values.ts'
 import { ALL_PORTS } from '../../control/bans/escalation.ts'
 import { roughDuration } from '../../control/rough-duration.ts'
+import { grouped } from '../../grouped.ts'
 import type { BanRow } from '../rows.ts'
 import { type Html, html } from './html.ts'
 import { type Lane, plot } from './plot.ts'

@@ -1,4 +1,4 @@
-import { grouped } from '../../config/values.ts'
+import { grouped } from '../../grouped.ts'
 import type { BanRow, RefusedSource } from '../rows.ts'
 import type { Against } from '../summary.ts'
 import { banTable } from './bans-section.ts'

@@ -1,6 +1,6 @@
 import { describeRate } from '../../config/explain.ts'
-import { grouped } from '../../config/values.ts'
 import { ALL_PORTS } from '../../control/bans/escalation.ts'
+import { grouped } from '../../grouped.ts'
 import { LIMIT_KINDS, type LimitKind } from '../../path/compile.ts'
 import type { BucketRecord } from '../bucket-record.ts'
 import type { BanRow } from '../rows.ts'

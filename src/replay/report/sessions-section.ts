@@ -1,4 +1,4 @@
-import { grouped } from '../../config/values.ts'
+import { grouped } from '../../grouped.ts'
 import type { ServiceRow, SourceSessions } from '../rows.ts'
 import { type Html, html } from './html.ts'
 import { table } from './table.ts'

@@ -1,4 +1,4 @@
-import { grouped } from '../../config/values.ts'
+import { grouped } from '../../grouped.ts'
 import type { BucketRecord } from '../bucket-record.ts'
 import type { Outcome } from '../outcome.ts'
 import { type Html, html } from './html.ts'

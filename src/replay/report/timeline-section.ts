@@ -1,4 +1,4 @@
-import { grouped } from '../../config/values.ts'
+import { grouped } from '../../grouped.ts'
 import type { ServiceRow } from '../rows.ts'
 import { type Html, html } from './html.ts'
 import { type Lane, PLOT_HEIGHT, plot } from './plot.ts'

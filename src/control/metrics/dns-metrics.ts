@@ -1,8 +1,10 @@
 import { ANSWER_KINDS } from '../../path/dns/answer-kinds.ts'
 import { DNS_KINDS } from '../../path/dns/message.ts'
+import type { ReverseRateState } from '../../path/dns/reverse-rate.ts'
 import { SWEEP_KINDS } from '../../path/dns/sweeps.ts'
 import { lookupsAlarm, UNSOLICITED_ALARM, unsolicitedAnswers } from '../dns/dns-alarms.ts'
 import { hostReverseRate } from '../dns/reverse-floods.ts'
+import type { DaemonState } from '../state.ts'
 import { pathClockMs } from '../threads/path-clock.ts'
 import { sumOver } from '../threads/path-totals.ts'
 import type { MetricFamily } from './metric-family.ts'
@@ -28,25 +30,25 @@ export const DNS_METRICS: readonly MetricFamily[] = [
     name: 'sluice_dns_reverse_queries_per_second',
     help: 'Reverse DNS queries in the last second that the limits of sources and networks let pass.',
     type: 'gauge',
-    read: ({ threads }) => one(hostReverseRate(threads.reverseRates(pathClockMs())).perSecond),
+    read: (state) => one(reverseRate(state).perSecond),
   },
   {
     name: 'sluice_dns_reverse_level',
     help: 'How many reverse DNS queries a second are usual here, as learned.',
     type: 'gauge',
-    read: ({ threads }) => one(hostReverseRate(threads.reverseRates(pathClockMs())).level),
+    read: (state) => one(reverseRate(state).level),
   },
   {
     name: 'sluice_dns_reverse_flooded',
     help: 'Whether there is a flood of reverse DNS queries: only sources known to be good are answered (0 or 1).',
     type: 'gauge',
-    read: ({ threads }) => one(Number(hostReverseRate(threads.reverseRates(pathClockMs())).isFlooded)),
+    read: (state) => one(Number(reverseRate(state).isFlooded)),
   },
   {
     name: 'sluice_dns_reverse_floods_total',
     help: 'Floods of reverse DNS queries that have begun, by path thread.',
     type: 'counter',
-    read: ({ threads }) => one(hostReverseRate(threads.reverseRates(pathClockMs())).floods),
+    read: (state) => one(reverseRate(state).floods),
   },
   {
     name: 'sluice_dns_replies_total',
@@ -130,3 +132,7 @@ export const DNS_METRICS: readonly MetricFamily[] = [
     read: ({ threads }) => one(threads.own?.counters.lookupsLost[0]),
   },
 ]
+
+function reverseRate({ threads }: Pick<DaemonState, 'threads'>): ReverseRateState {
+  return hostReverseRate(threads.reverseRates(pathClockMs()))
+}

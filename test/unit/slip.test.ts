@@ -54,6 +54,21 @@ test('listeners are read, with where they can be reached', () => {
   ])
 })
 
+test.each([
+  ['0100007F', true],
+  ['0100007E', false],
+  ['000000000000000000000000010000FF', false],
+  ['0000000000000000FFFF00000100007F', true],
+  ['0000000000000000FFFF00000A0200C0', false],
+  // 2001:d7f::10 and 2001:db8::7f00:0 only look like it, in the words of a little-endian machine.
+  ['7F0D0120000000000000000010000000', false],
+  ['B80D012000000000000000000000007F', false],
+])('whether %s is loopback: %s', (hex, isLoopback) => {
+  const remote = '0'.repeat(hex.length)
+  const table = `   0: ${hex}:0035 ${remote}:0000 0A 00000000:00000000 00:00000000 00000000 0 0 11 1`
+  expect(readListeners(table).map((each) => each.isLoopback)).toEqual([isLoopback])
+})
+
 describe('who was asked to come back over TCP and does', () => {
   const source = parsePrefix('192.0.2.1')
   const slots = new ServiceSlots()

@@ -1,10 +1,14 @@
 import { closeSync, openSync, readSync } from 'node:fs'
+import { covers, formatPrefix, parsePrefix } from '../../net/prefix.ts'
+import { kernelWords } from '../kernel-words.ts'
 
 /** TCP_LISTEN of net/tcp_states.h, as /proc prints it. */
 const LISTEN = '0A'
 
 /** Listening sockets come first: more than 400 of them, and not the connections of a busy host. */
 const TABLE_MAX = 65_536
+
+const LOOPBACK = ['127.0.0.0/8', '::1'].map(parsePrefix)
 
 /** A socket that takes TCP connections. */
 export interface TcpListener {
@@ -28,21 +32,28 @@ export function readListeners(table: string): TcpListener[] {
     const [, local = '', , state, , , , , , inode = ''] = line.trim().split(/\s+/)
     const [, hex, port] = /^((?:[0-9A-F]{8}){1,4}):([0-9A-F]{4})$/.exec(local) ?? []
     if (state !== LISTEN || hex === undefined || port === undefined) return []
+    const bytes = kernelWords(hex)
     return {
-      address: addressOf(hex),
+      address: addressOf(bytes),
       port: Number.parseInt(port, 16),
-      isLoopback: /^7F|7F$|^(0{24}01000000|0{31}1)$/.test(hex),
+      isLoopback: isLoopback(bytes),
       inode,
     }
   })
 }
 
-/** The kernel prints each 32 bits of an address as a number of this machine. */
-function addressOf(hex: string): string {
-  const isAny = /^0+$/.test(hex)
-  const bytes = Buffer.from(hex, 'hex')
-  if (bytes.length === 4) return isAny ? '127.0.0.1' : bytes.reverse().join('.')
-  return isAny ? '::1' : bytes.swap32().toString('hex').match(/.{4}/g)!.join(':')
+function addressOf(bytes: Uint8Array): string {
+  const isAny = bytes.every((byte) => byte === 0)
+  if (bytes.length === 4) return isAny ? '127.0.0.1' : bytes.join('.')
+  return isAny ? '::1' : Buffer.from(bytes).toString('hex').match(/.{4}/g)!.join(':')
+}
+
+/** An IPv4 address that an IPv6 socket has is one too. */
+function isLoopback(bytes: Uint8Array): boolean {
+  const prefix = parsePrefix(
+    bytes.length === 4 ? bytes.join('.') : formatPrefix({ family: 6, bytes, length: 128 }),
+  )
+  return LOOPBACK.some((each) => covers(each, prefix))
 }
 
 function read(file: string): string {

@@ -178,17 +178,17 @@ export class Limits {
 
   /** The source of `view` has done what steady clients do not: from now on it has just come. */
   unsettle(view: PacketView, service: number): void {
-    const slot = this.#sourceSlot(view, service)
+    const slot = this.sourceSlot(view, service)
     if (slot >= 0) this.buckets.sources.unsettle(slot)
   }
 
-  /** For how long, in ms, the source of `view` had been asking the service at `atMs`, without a pause or a refusal. */
-  attendedMs(view: PacketView, service: number, atMs: number): number {
-    const slot = this.#sourceSlot(view, service)
+  /** For how long, in ms, the owner of `sourceSlot` had been asking the service at `atMs`, without a pause or a refusal. */
+  attendedMs(slot: number, atMs: number): number {
     return slot < 0 ? 0 : this.buckets.sources.attendedMs(slot, atMs)
   }
 
-  #sourceSlot(view: PacketView, service: number): number {
+  /** Where the source of `view` has its bucket at the service, or -1. */
+  sourceSlot(view: PacketView, service: number): number {
     return this.buckets.sources.find(view.sourceHigh, view.sourceLow, bucketTag(service, view.family))
   }
 }

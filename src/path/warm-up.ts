@@ -71,7 +71,7 @@ function create(policy: CompiledPolicy): Pipeline {
   return new Pipeline(policy, createSharedState(SOURCES, KnownGood.create()))
 }
 
-/** Another source, IPv4 or IPv6: the third and fourth octet, or the bits 40 to 56 of the address. */
+/** Another source, IPv4 or IPv6: the second and third octet, or the bits 40 to 56 of the address. */
 function moveSource(bytes: Uint8Array, offset: number, random: number): void {
   bytes[offset + 13] = random & 255
   bytes[offset + 14] = (random >> 8) & 255

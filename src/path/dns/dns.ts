@@ -26,6 +26,8 @@ const KNOWN_GOOD = Reason.knownGood
 const UNKNOWN = Known.none
 const NO_SWEEP = SweepKind.none
 const WITHOUT_SHARE = NO_SHARE
+/** Needs none. */
+const UNSHARED = -2
 
 /** For so long before a flood a source must have asked, without a pause and without a refusal, to be served in it. */
 const STEADY_MS = 600_000
@@ -99,14 +101,11 @@ export class Dns {
     // During a flood, forged addresses would wash out the records of those who do walk.
     const sweep =
       policy.sweepNames === 0 ? NO_SWEEP : this.sweeps.note(view, this.message, policy, nowMs, !isFlooded)
-    let standing = this.#standing(view, service, isFlooded, nowMs)
-    if (sweep !== NO_SWEEP) {
-      const mostly = standing === KNOWN ? standing : ORDINARY
-      if (this.#isRefused(view, SWEEP_SET, policy, nowMs, mostly)) return Reason.sweep
-    }
-    const share = standing === BARRED ? this.#shareOf(view, service, nowMs) : WITHOUT_SHARE
-    const isGuest = share !== WITHOUT_SHARE && rate.hasRoom(share, nowMs)
-    if (isGuest) standing = ORDINARY
+    const usual = this.limits.knownAs(view, service, nowMs) === UNKNOWN ? ORDINARY : KNOWN
+    if (sweep !== NO_SWEEP && this.#isRefused(view, SWEEP_SET, policy, nowMs, usual)) return Reason.sweep
+    const share = isFlooded && usual === ORDINARY ? this.#shareOf(view, service, nowMs) : UNSHARED
+    const isGuest = share >= 0 && rate.hasRoom(share, nowMs)
+    const standing = share === UNSHARED || isGuest ? usual : BARRED
     const reason = this.limits.admit(view, REVERSE_SET, policy, nowMs, standing)
     if (reason === Reason.sourceLimit || reason === Reason.networkLimit) return Reason.reverseLimit
     if (hasFloods) rate.count(policy, nowMs)
@@ -127,17 +126,15 @@ export class Dns {
     return this.limits.admit(view, set, policy, nowMs, standing) !== WITHIN_LIMIT
   }
 
-  /** In a flood, who has been steady before is served like everybody is at other times. */
-  #standing(view: PacketView, service: number, isFlooded: boolean, nowMs: number): Standing {
-    if (this.limits.knownAs(view, service, nowMs) !== UNKNOWN) return KNOWN
-    if (!isFlooded) return ORDINARY
-    const attendedMs = this.limits.attendedMs(view, service, this.rate.sinceMs)
-    return attendedMs >= STEADY_MS ? ORDINARY : BARRED
-  }
-
-  /** Which share of a flood's threshold the source may draw from. */
+  /**
+   * Which share of a flood's threshold the source may draw from. In a flood, who has been steady before is served like
+   * everybody is at other times.
+   */
   #shareOf(view: PacketView, service: number, nowMs: number): number {
-    if (this.limits.attendedMs(view, service, this.rate.sinceMs) >= HERE_MS) return FloodShare.before
-    return this.limits.attendedMs(view, service, nowMs) >= HERE_MS ? FloodShare.since : WITHOUT_SHARE
+    const slot = this.limits.sourceSlot(view, service)
+    const beforeMs = this.limits.attendedMs(slot, this.rate.sinceMs)
+    if (beforeMs >= STEADY_MS) return UNSHARED
+    if (beforeMs >= HERE_MS) return FloodShare.before
+    return this.limits.attendedMs(slot, nowMs) >= HERE_MS ? FloodShare.since : WITHOUT_SHARE
   }
 }

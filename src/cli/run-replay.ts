@@ -1,6 +1,7 @@
 import { loadPolicy } from '../config/load.ts'
 import type { Prefix } from '../net/prefix.ts'
-import { Engine, type Observer } from '../replay/engine.ts'
+import { Engine } from '../replay/engine.ts'
+import type { Observer } from '../replay/observer.ts'
 import { Outcome } from '../replay/outcome.ts'
 import { replay } from '../replay/replay.ts'
 import type { Recorder } from '../replay/report/recorder.ts'

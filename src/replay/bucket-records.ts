@@ -5,8 +5,8 @@ import { sourceKey } from '../path/source-ring.ts'
 import { BucketIndex } from './bucket-index.ts'
 import { type BucketCounts, BucketRecord } from './bucket-record.ts'
 import { BucketRows } from './bucket-rows.ts'
-import type { Judgement } from './engine.ts'
 import { FirstSights, type SightKey } from './first-sights.ts'
+import type { Judgement } from './observer.ts'
 import { BANNED } from './replay-reason.ts'
 
 /** Names a source or network at a service in a Map: a number for IPv4, text for IPv6. */

@@ -1,7 +1,6 @@
 import { setFlagsFromString } from 'node:v8'
 import type { Mode, Policy, Service } from '../config/policy.ts'
 import { AllowList } from '../control/allow/allow-list.ts'
-import type { Ban } from '../control/bans/ban.ts'
 import { Bans } from '../control/bans/bans.ts'
 import { ALL_PORTS } from '../control/bans/escalation.ts'
 import { MemoryBanSets } from '../control/bans/memory-ban-sets.ts'
@@ -9,7 +8,7 @@ import { judgePromotions, judgeProven, type PromotionState } from '../control/ba
 import { Suspects } from '../control/bans/suspects.ts'
 import { Evidence } from '../control/evidence/evidence.ts'
 import { judgeSessions, type SessionState } from '../control/evidence/judge-sessions.ts'
-import { estimateTries, judgeSession, type Outcome as SessionOutcome } from '../control/evidence/outcome.ts'
+import { estimateTries, judgeSession } from '../control/evidence/outcome.ts'
 import { Trust } from '../control/evidence/trust.ts'
 import { Proofs } from '../control/sessions/proofs.ts'
 import type { Session } from '../control/sessions/session.ts'
@@ -20,15 +19,16 @@ import { classify } from '../path/classify.ts'
 import { compilePolicy } from '../path/compile.ts'
 import { KnownGood } from '../path/known-good.ts'
 import { Pipeline } from '../path/pipeline.ts'
-import { Reason, VERDICTS, Verdict, type VerdictName } from '../path/reasons.ts'
+import { Reason, Verdict } from '../path/reasons.ts'
 import { NO_SERVICE, ServiceSlots } from '../path/service-slots.ts'
 import { createSharedState } from '../path/shared.ts'
 import { SourceRing } from '../path/source-ring.ts'
-import { Attempt } from './attempt.ts'
+import type { Attempt } from './attempt.ts'
 import type { Flow } from './flows/flow-tracker.ts'
 import { Handshakes } from './handshakes.ts'
 import type { Moment } from './moment.ts'
-import { ALLOW_LISTED, BANNED, REPLAY_REASONS, type ReplayReason } from './replay-reason.ts'
+import { type BanCause, LastJudgement, type Observer } from './observer.ts'
+import { ALLOW_LISTED, BANNED } from './replay-reason.ts'
 
 // A daemon compiles its path once, into large functions; a replay is over in the time that this takes, again after
 // each branch that was not met before. With V8's own measure, or a little less, two million packets took half the time.
@@ -39,8 +39,6 @@ setFlagsFromString('--max-inlined-bytecode-size-cumulative=400')
 const TCP = 6
 const NONE = NO_SERVICE
 const { accept: ACCEPT, drop: DROP } = Verdict
-const VERDICT_NAMES = VERDICTS
-const REASON_NAMES = REPLAY_REASONS
 const BY_ALLOW_LIST = ALLOW_LISTED
 const BY_BAN = BANNED
 
@@ -49,71 +47,6 @@ const SEED = Uint32Array.of(0x736c7569, 0x63652072, 0x65706c61)
 
 /** What the daemon never limits on any host; its own addresses, gateways and resolvers a capture does not tell. */
 const LOOPBACK = ['127.0.0.0/8', '::1'].map(parsePrefix)
-
-/** What became of an attempt, which is good for the time of the call only. */
-export interface Judgement {
-  readonly attempt: Attempt
-  readonly service: Service
-  /** The place of the service in the policy. */
-  readonly slot: number
-  readonly verdict: VerdictName
-  readonly reason: ReplayReason
-  /** Its place in `REPLAY_REASONS`. */
-  readonly reasonNumber: number
-}
-
-/** A judgement that is filled for each attempt anew, with numbers. */
-class LastJudgement implements Judgement {
-  attempt = new Attempt()
-  slot = 0
-  verdictNumber: Verdict = Verdict.accept
-  reasonNumber = 0
-  declare private readonly services: readonly Service[]
-
-  constructor(services: readonly Service[]) {
-    this.services = services
-  }
-
-  get service(): Service {
-    return this.services[this.slot]!
-  }
-
-  get verdict(): VerdictName {
-    return VERDICT_NAMES[this.verdictNumber]!
-  }
-
-  get reason(): ReplayReason {
-    return REASON_NAMES[this.reasonNumber]!
-  }
-}
-
-/** What a ban was given for: an attempt, or a session that is over. */
-export interface BanCause {
-  readonly service: Service
-  /** The place of the service in the policy. */
-  readonly slot: number
-  readonly at: Moment
-}
-
-/** A session that is over. */
-export interface Ending {
-  readonly session: Session
-  readonly outcome: SessionOutcome
-  /** About how many logins it has tried, if it has failed and that can be told; else 0. */
-  readonly tries: number
-  /** When its last packet came. */
-  readonly end: Moment
-}
-
-/** Is told everything that an engine decides, in order. */
-export interface Observer {
-  judged(judgement: Judgement): void
-  /** A ban; its times are those of `Attempt.nowMs`. */
-  banned?(ban: Ban, mode: Mode, cause: BanCause): void
-  ended?(ending: Ending): void
-  /** An answer to a question that nobody here has asked; in shadow mode it passed. */
-  unsolicited?(): void
-}
 
 /**
  * A host under `policy` in which time is what a capture says: the path, the promotions and the bans of the

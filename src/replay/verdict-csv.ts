@@ -1,7 +1,7 @@
 import { formatPrefix } from '../net/prefix.ts'
 import { sourcePrefix } from '../path/source-ring.ts'
-import type { Judgement, Observer } from './engine.ts'
 import { isoTime } from './iso-time.ts'
+import type { Judgement, Observer } from './observer.ts'
 
 const HEADER = 'time,source,source_port,service,port,verdict,reason,packet'
 

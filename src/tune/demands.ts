@@ -1,6 +1,6 @@
 import type { LimitKind } from '../path/compile.ts'
 import { type BucketKey, bucketKey } from '../replay/bucket-records.ts'
-import type { Judgement, Observer } from '../replay/engine.ts'
+import type { Judgement, Observer } from '../replay/observer.ts'
 import { Envelope } from './envelope.ts'
 import { Recent } from './recent.ts'
 

@@ -3,7 +3,7 @@ import type { Ban } from '../control/bans/ban.ts'
 import { formatPrefix, SOURCE_BITS } from '../net/prefix.ts'
 import { sourcePrefix } from '../path/source-ring.ts'
 import { type BucketKey, bucketKey, sourceBucketKey } from '../replay/bucket-records.ts'
-import type { BanCause, Judgement, Observer } from '../replay/engine.ts'
+import type { BanCause, Judgement, Observer } from '../replay/observer.ts'
 import { Recent } from './recent.ts'
 
 /** How far a source came at a service, or all of them together. Times are those of the capture's clock. */

@@ -4,7 +4,7 @@ import { networkBits } from '../../path/bucket-keys.ts'
 import { LIMIT_KINDS, type LimitKind } from '../../path/compile.ts'
 import { sourcePrefix } from '../../path/source-ring.ts'
 import { REFUSING_LIMIT } from '../bucket-rows.ts'
-import type { Judgement, Observer } from '../engine.ts'
+import type { Judgement, Observer } from '../observer.ts'
 import { Trace } from './trace.ts'
 import { WatchList } from './watch-list.ts'
 

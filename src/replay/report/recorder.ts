@@ -1,4 +1,4 @@
-import type { Judgement, Observer } from '../engine.ts'
+import type { Judgement, Observer } from '../observer.ts'
 import type { Outcome } from '../outcome.ts'
 import { Levels } from './levels.ts'
 import { Timeline } from './timeline.ts'

@@ -1,5 +1,5 @@
 import type { Policy } from '../../config/policy.ts'
-import type { Judgement, Observer } from '../engine.ts'
+import type { Judgement, Observer } from '../observer.ts'
 
 /** A power of two: bins are joined in pairs. */
 const BINS = 512

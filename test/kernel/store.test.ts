@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { EXIT } from '../../src/failure.ts'
@@ -292,9 +292,12 @@ describe('a disk that does not play along', () => {
     writeFileSync(trigger, '1')
     await goesOnWithout(scene, sluice, /EROFS|Read-only/)
     await sluice.stop('SIGKILL')
-    // The kernel lets nobody write to it until it is mounted anew.
+    // The kernel lets nobody write to it until it is mounted anew, which it is not while another process of the machine
+    // has seen the mount and holds it. So it is what is on the disk that is mounted.
     execFileSync('umount', [disk])
-    execFileSync('mount', ['-o', 'loop', image, disk])
+    const anew = state.path('anew')
+    copyFileSync(image, anew)
+    execFileSync('mount', ['-o', 'loop', anew, disk])
     const successor = await start(scene, `${disk}/sluice`)
     const bans = await bansOf(successor)
     expect(bans).toHaveLength(42)

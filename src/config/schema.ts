@@ -28,6 +28,9 @@ import {
   text,
 } from './values.ts'
 
+// A policy is checked once: to compile the check first would take longer.
+z.config({ jitless: true })
+
 const SECOND = 1000
 const DAY = 86_400 * SECOND
 

@@ -11,6 +11,7 @@ import { LookupRing, type OwnLookup } from '../../path/lookup-ring.ts'
 import { createSharedState, type SharedState } from '../../path/shared.ts'
 import { type HandedOver, SourceRing } from '../../path/source-ring.ts'
 import type { FromPathThread, PathThreadData, ToPathThread } from '../../path/thread.ts'
+import { THREAD_FILE } from '../../path/thread-file.ts'
 import { describeQueueHolder } from './queue-holder.ts'
 
 const STOP_PATIENCE_MS = 3000
@@ -118,8 +119,7 @@ export class PathThread {
       warmUpMs,
       faultAtPacket,
     }
-    const file = new URL('../../path/thread.js', import.meta.url)
-    const worker = new Worker(file, { workerData, name: `sluice path ${this.queue}` })
+    const worker = new Worker(THREAD_FILE, { workerData, name: `sluice path ${this.queue}` })
     return new Promise((resolve, reject) => {
       let why = 'it ended by itself'
       worker.on('message', (message: FromPathThread) => {

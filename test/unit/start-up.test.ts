@@ -1,0 +1,28 @@
+import { spawnSync } from 'node:child_process'
+import { expect, test } from 'vitest'
+import { PROGRAM } from '../lib/sluice.ts'
+
+/** Has Node write the address of each module that it loads to standard error. */
+const HOOKS =
+  'export async function load(url, ...rest) { process._rawDebug(url); return rest[1](url, rest[0]) }'
+const LISTING = `import { register } from 'node:module'; register(${JSON.stringify(dataUrl(HOOKS))})`
+
+function dataUrl(script: string): string {
+  return `data:text/javascript,${encodeURIComponent(script)}`
+}
+
+/** The files that the built program loads, addon and CommonJS left out. */
+function filesLoadedBy(...args: string[]): string[] {
+  const { status, stderr } = spawnSync(process.execPath, ['--import', dataUrl(LISTING), PROGRAM, ...args], {
+    encoding: 'utf8',
+  })
+  expect(status).toBe(0)
+  return stderr.split('\n').filter((line) => line.startsWith('file:'))
+}
+
+test('a replay opens few files, and none that only the daemon needs', () => {
+  const files = filesLoadedBy('replay', 'pcaps/ssh-ansible.pcap.gz', '--config', 'rules/sluice.yaml')
+  // With a file for each module there are 280.
+  expect(files.length).toBeLessThan(60)
+  expect(files.filter((file) => /node_modules|daemon/.test(file))).toEqual([])
+})

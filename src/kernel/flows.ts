@@ -36,6 +36,11 @@ export class Flows {
     return { family: isIPv4 ? 4 : 6, bytes, length: isIPv4 ? 32 : 128 }
   }
 
+  /** The client's port. */
+  sourcePort(i: number): number {
+    return this.#view.getUint16(i * FLOW_BYTES + 16, LITTLE_ENDIAN)
+  }
+
   /** The port that the client asked for, whatever DNAT made of it. */
   destinationPort(i: number): number {
     return this.#view.getUint16(i * FLOW_BYTES + 18, LITTLE_ENDIAN)

@@ -34,6 +34,8 @@ export interface CompiledPolicy {
   /** Strikes that make an offender; 0: nobody is promoted. */
   readonly strikes: Uint8Array
   readonly strikeWindowSeconds: Float64Array
+  /** 1 where sessions are judged; one more entry for `NO_SERVICE`. */
+  readonly isJudged: Uint8Array
   /** 1 where datagrams are DNS queries. */
   readonly isDns: Uint8Array
   /** 0: no sweep is looked for. */
@@ -70,6 +72,7 @@ export function compilePolicy(policy: Policy, slots: ServiceSlots): CompiledPoli
     isShadow: new Uint8Array(NO_SERVICE + 1),
     strikes: new Uint8Array(NO_SERVICE),
     strikeWindowSeconds: new Float64Array(NO_SERVICE),
+    isJudged: new Uint8Array(NO_SERVICE + 1),
     isDns: new Uint8Array(NO_SERVICE + 1),
     sweepNames: sweep?.names ?? 0,
     sweepPartial: sweep?.partial ?? 0,
@@ -89,6 +92,7 @@ export function compilePolicy(policy: Policy, slots: ServiceSlots): CompiledPoli
       portTable(compiled, protocol).fill(slot, first, last + 1)
     setLimits(compiled, slot, service.limits, policy.threads)
     setLimit(compiled, slot * LIMITS_PER_SLOT + KNOWN_LIMIT, service.limits.known, 1)
+    compiled.isJudged[slot] = service.outcome === undefined ? 0 : 1
     compiled.isDns[slot] = service.dns ? 1 : 0
     compiled.isShadow[slot] = policy.mode === 'shadow' || service.mode === 'shadow' ? 1 : 0
     compiled.strikes[slot] = service.ban?.strikes ?? 0

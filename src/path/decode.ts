@@ -34,6 +34,9 @@ export class PacketView {
   destinationPort = 0
   tcpFlags = 0
   tcpSequence = 0
+  /** Where the TCP header begins in `bytes`, and where what is there of the packet ends. */
+  tcpStart = 0
+  tcpEnd = 0
   /** Where the payload of a UDP packet begins in `bytes`, and where what is there of it ends. */
   payloadStart = 0
   payloadEnd = 0
@@ -153,6 +156,8 @@ function decodePorts(
   if (protocol === TCP) {
     view.tcpSequence = data.getInt32(at + 4)
     view.tcpFlags = data.getUint8(at + 13)
+    view.tcpStart = at
+    view.tcpEnd = end
   } else {
     const datagramEnd = at + data.getUint16(at + 4)
     view.payloadStart = at + UDP_BYTES

@@ -17,6 +17,7 @@ import { NO_SERVICE } from './service-slots.ts'
 import type { SharedState } from './shared.ts'
 import { SourceRing } from './source-ring.ts'
 import { BucketTable } from './table.ts'
+import { Timestamps } from './timestamps.ts'
 
 // V8 stops inlining at a budget. This lets it compile the path, which is many small functions, as one: it
 // halves the instructions of a decision. More would bring nothing, and take a second to compile.
@@ -68,6 +69,7 @@ export class Pipeline {
   declare private readonly promotions: SourceRing
   declare private readonly answers: Answers
   declare private readonly slipped: SourceRing
+  declare private readonly timestamps: Timestamps
   /** Promotions since `takePromoted`. */
   #promoted = 0
 
@@ -89,6 +91,7 @@ export class Pipeline {
     this.slipped = new SourceRing(shared.slipped)
     this.answers = new Answers(shared.answers, this.counters.answers, shared.seed)
     this.ownQueries = new OwnQueries(shared, this.counters.lookupsLost)
+    this.timestamps = new Timestamps(shared.timestamps, shared.seed[2]!)
   }
 
   /** The verdict on the packet at `bytes[offset, offset + length)`, which begins with its IP header. */
@@ -186,6 +189,7 @@ export class Pipeline {
     let verdict: Verdict = ACCEPT
     if (REFUSES[reason] === 1) verdict = this.policy.isShadow[service] === 1 ? SHADOW : DROP
     this.reason = reason
+    if (verdict !== DROP && this.policy.isJudged[service] === 1) this.timestamps.note(this.view, bytes)
     this.slip =
       verdict === DROP && this.#isDns(service) && this.dns.slips(bytes, this.view, this.policy, nowMs)
     // One that finds no room is not proven when it comes back: the next one is.

@@ -10,6 +10,7 @@ import { LookupRing } from './lookup-ring.ts'
 import { NO_SERVICE } from './service-slots.ts'
 import { SourceRing } from './source-ring.ts'
 import { BucketTable } from './table.ts'
+import { Timestamps } from './timestamps.ts'
 
 /** Networks are fewer than sources; this many sources share a network's place in the table. */
 const SOURCES_PER_NETWORK = 8
@@ -32,6 +33,8 @@ export interface SharedState {
   /** Sources known good: one table for all path threads. */
   readonly known: SharedArrayBuffer
   readonly dns: DnsMemory
+  /** Which clients have TCP timestamps. */
+  readonly timestamps: SharedArrayBuffer
   /** Reverse lookups of this host's own programs. */
   readonly lookups: SharedArrayBuffer
   /** Who asks most, and which networks' names are asked for most. */
@@ -41,7 +44,7 @@ export interface SharedState {
   /** Sources whose refused queries were answered. */
   readonly slipped: SharedArrayBuffer
   readonly reverseNetworks: SharedArrayBuffer
-  /** Two random numbers for the tables and one for the retransmissions. */
+  /** Two random numbers for the tables, and one for retransmissions and timestamps. */
   readonly seed: Uint32Array
 }
 
@@ -65,7 +68,7 @@ function createDnsMemory(sources: number): DnsMemory {
 }
 
 /**
- * Memory for a path thread that tracks `sources` sources: 48 bytes each, and 0.9 MB.
+ * Memory for a path thread that tracks `sources` sources: 48 bytes each, and 1 MB.
  *
  * @param known what `KnownGood.create` has made
  * @param seed random, so that nobody can aim at one set of a table; a replay fixes it, to be repeatable.
@@ -84,6 +87,7 @@ export function createSharedState(
     dns: createDnsMemory(sources),
     holds: new SharedArrayBuffer(SourceRing.BYTES),
     known,
+    timestamps: new SharedArrayBuffer(Timestamps.BYTES),
     lookups: new SharedArrayBuffer(LookupRing.BYTES),
     queriers: new SharedArrayBuffer(HeavyHitters.BYTES),
     answers: new SharedArrayBuffer(AnswerWindow.BYTES),

@@ -11,6 +11,8 @@ const VARIANTS = 48
 const HEADER = { query: [1, 0, 0, 1, 0, 0, 0, 0, 0, 0], answer: [0x81, 0, 0, 1, 0, 0, 0, 0, 0, 0] }
 const TWO_QUESTIONS = [1, 0, 0, 2, 0, 0, 0, 0, 0, 0]
 const A = [0, 1, 0, 1]
+/** As Linux sends them: segment size, SACK, timestamps, window scale. */
+const OPTIONS = [2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7]
 const PTR = [0, 12, 0, 1]
 
 type Random = () => number
@@ -67,7 +69,7 @@ function syn(port: number, random: Random): number[] {
     0,
     0,
     0,
-    0x50,
+    0xa0,
     2,
     4,
     0,
@@ -75,6 +77,7 @@ function syn(port: number, random: Random): number[] {
     0,
     0,
     0,
+    ...OPTIONS,
   ]
 }
 

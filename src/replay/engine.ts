@@ -173,7 +173,7 @@ export class Engine {
   }
 
   /** What `flow` is to a service that asks how logins went. What a ban has cut off is no session. */
-  #sessionOf({ address, serverPort, startMs, lastMs, toServer, toClient }: Flow) {
+  #sessionOf({ address, serverPort, startMs, lastMs, hasTimestamps, toServer, toClient }: Flow) {
     const slot = this.pipeline.policy.tcpPorts[serverPort]!
     const service = this.policy.services[slot]
     if (service?.outcome === undefined) return undefined
@@ -181,7 +181,8 @@ export class Engine {
     if (this.#hasBans && this.#isBanned(family, bytes, 0, slot)) return undefined
     const source = widen(address, SOURCE_BITS[family])
     const durationMs = lastMs - startMs
-    const session: Session = { source, address, service: service.name, durationMs, toServer, toClient }
+    const counted = { durationMs, hasTimestamps, toServer, toClient }
+    const session: Session = { source, address, service: service.name, ...counted }
     return { session, model: service.outcome, service, slot }
   }
 

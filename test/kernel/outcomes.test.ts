@@ -144,7 +144,7 @@ function parseEntries(list: string): Entry[] {
 
 function sessionOf({ from, toServer, toClient }: Entry): Session {
   const address = parsePrefix(from)
-  return { source: address, address, service: '', durationMs: 500, toServer, toClient }
+  return { source: address, address, service: '', durationMs: 500, hasTimestamps: true, toServer, toClient }
 }
 
 function sorted(entries: readonly Entry[]): Entry[] {

@@ -31,6 +31,7 @@ services:
     ports: [22, 2222]
     limits: {source: {burst: ${BURST}, rate: 2/min}}
     ban: {strikes: 3, within: 10m}
+    outcome: smtp
   dns:
     ports: [53/udp, 53/tcp]
     limits: {source: {burst: 5, rate: 1/min}}
@@ -183,6 +184,26 @@ describe.each(['nft', 'legacy'])('sessions, with iptables-%s', (backend) => {
       expect(counters).toContainEqual(volumes)
       expect(Number(volumes[1])).toBeGreaterThan(BYTES)
       expect(Number(volumes[3])).toBeGreaterThan(BYTES)
+    },
+  )
+
+  test.each([
+    { timestamps: 0, family: 4, port: 22, told: 'without' },
+    { timestamps: 0, family: 6, port: 2222, told: 'without' },
+    { timestamps: 1, family: 4, port: 2222, told: 'with' },
+    { timestamps: 1, family: 6, port: 22, told: 'with' },
+  ] as const)(
+    'a client with tcp_timestamps=$timestamps is seen to have some or not: IPv$family, port $port',
+    async ({ timestamps, family, port, told }) => {
+      const { client } = scene
+      const before = sluice.output.length
+      client.run('sysctl', '-qw', `net.ipv4.tcp_timestamps=${timestamps}`)
+      const session = await talk(client, HONEST[family], SERVER[family], port, 300)
+      client.run('sysctl', '-qw', 'net.ipv4.tcp_timestamps=1')
+      await session.closed
+      const line = /session of \S+ at ssh: .* to it, (with|without) TCP timestamps"/
+      await eventually('it is told', () => line.test(sluice.output.slice(before)))
+      expect(line.exec(sluice.output.slice(before))![1]).toBe(told)
     },
   )
 

@@ -40,6 +40,7 @@ export class VirtualEvidence {
       address,
       service,
       durationMs: 1000,
+      hasTimestamps: true,
       toServer: nothing,
       toClient: nothing,
     }

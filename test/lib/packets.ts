@@ -10,6 +10,8 @@ export interface PacketFields {
   /** SYN unless said otherwise. */
   readonly tcpFlags?: number
   readonly sequence?: number
+  /** TCP options, a multiple of four bytes. */
+  readonly options?: readonly number[]
   readonly payload?: Uint8Array
 }
 
@@ -38,13 +40,14 @@ function ipHeader(
 }
 
 function tcpHeader(fields: PacketFields): number[] {
+  const { options = [] } = fields
   const header = new DataView(new ArrayBuffer(20))
   header.setUint16(0, fields.sourcePort ?? 40_000)
   header.setUint16(2, fields.port)
   header.setUint32(4, fields.sequence ?? 1)
-  header.setUint8(12, 5 << 4)
+  header.setUint8(12, (5 + options.length / 4) << 4)
   header.setUint8(13, fields.tcpFlags ?? 0x02)
-  return [...new Uint8Array(header.buffer)]
+  return [...new Uint8Array(header.buffer), ...options]
 }
 
 function udpHeader(fields: PacketFields, payloadLength: number): number[] {

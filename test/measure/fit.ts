@@ -8,8 +8,9 @@ import type { LoginModel, OutcomeKind } from '../../src/config/policy.ts'
 import { type Confusion, confusionOf, isFitted, kindOf, modelsOf, wilson } from './judging.ts'
 import { readOpenings, readRows, type SessionRow } from './session-rows.ts'
 
-/** IP and TCP with timestamps. */
-const HEADERS = { 4: 52, 6: 72 } as const
+/** IP and TCP, and the option of timestamps. */
+const HEADERS = { 4: 40, 6: 60 } as const
+const TIMESTAMPS = 12
 const KINDS: readonly OutcomeKind[] = ['ssh', 'dropbear', 'submission', 'smtp']
 
 const rows = [...readRows('rules/outcomes/ssh.tsv'), ...readRows('rules/outcomes/smtp.tsv')]
@@ -107,10 +108,14 @@ function moves(row: SessionRow) {
   }
 }
 
-function fromServer({ bytesToClient, packetsToClient, family }: SessionRow): number {
-  return bytesToClient - packetsToClient * HEADERS[family]
+function fromServer(row: SessionRow): number {
+  return row.bytesToClient - row.packetsToClient * headersOf(row)
 }
 
-function fromClient({ bytesToServer, packetsToServer, family }: SessionRow): number {
-  return bytesToServer - packetsToServer * HEADERS[family]
+function fromClient(row: SessionRow): number {
+  return row.bytesToServer - row.packetsToServer * headersOf(row)
+}
+
+function headersOf({ family, timestamps }: SessionRow): number {
+  return HEADERS[family] + timestamps * TIMESTAMPS
 }

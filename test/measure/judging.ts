@@ -54,6 +54,7 @@ function sessionOf(row: SessionRow): Session {
     address,
     service: row.kind,
     durationMs: row.durationMs,
+    hasTimestamps: row.timestamps === 1,
     toServer: { packets: row.packetsToServer, bytes: row.bytesToServer },
     toClient: { packets: row.packetsToClient, bytes: row.bytesToClient },
   }

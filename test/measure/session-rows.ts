@@ -16,6 +16,8 @@ export interface SessionRow {
   readonly family: 4 | 6
   /** How far away the client was. */
   readonly roundTripMs: number
+  /** Whether its packets had TCP timestamps, 1 or 0. */
+  readonly timestamps: 0 | 1
   readonly durationMs: number
   readonly packetsToServer: number
   readonly bytesToServer: number
@@ -32,6 +34,7 @@ const COLUMNS = [
   'tries',
   'family',
   'roundTripMs',
+  'timestamps',
   'durationMs',
   'packetsToServer',
   'bytesToServer',
@@ -65,12 +68,13 @@ function cellValue(column: string, cell: string): string | number | undefined {
 
 /** What conntrack would have said of `flow`. */
 export function rowOf(
-  { address, startMs, lastMs, toServer, toClient }: Flow,
+  { address, startMs, lastMs, hasTimestamps, toServer, toClient }: Flow,
   facts: Pick<SessionRow, 'kind' | 'run' | 'truth' | 'tries' | 'roundTripMs' | 'server' | 'name'>,
 ): SessionRow {
   return {
     ...facts,
     family: address.family,
+    timestamps: hasTimestamps ? 1 : 0,
     durationMs: Math.round(lastMs - startMs),
     packetsToServer: toServer.packets,
     bytesToServer: toServer.bytes,

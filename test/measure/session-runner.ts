@@ -25,6 +25,8 @@ export interface Measurement {
   readonly random: () => number
   /** From a client to the server and back. */
   readonly roundTripMs: number
+  /** Whether the clients use TCP timestamps (RFC 7323): Windows does not. */
+  readonly timestamps: boolean
   /** The only case to run. */
   readonly only: string | undefined
   /** The number of the first run. */
@@ -61,6 +63,8 @@ export class SessionRunner {
         'gro',
         'off',
       )
+      if (!measurement.timestamps && host !== this.server)
+        host.run('sysctl', '-qw', 'net.ipv4.tcp_timestamps=0')
     }
   }
 
@@ -90,10 +94,12 @@ export class SessionRunner {
         const script = command(next.each, context)
         const fromMs = Date.now()
         await client.attempt(
-          'timeout',
-          String(LONGEST_SECONDS),
           'setsid',
           '-w',
+          // Ends all that the case has started: a client that hangs would hold the output open.
+          'timeout',
+          '--kill-after=5',
+          String(LONGEST_SECONDS),
           'sh',
           '-c',
           `exec 2>/dev/null; ${script}`,

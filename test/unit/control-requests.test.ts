@@ -252,7 +252,8 @@ describe('what bans remove forgets', () => {
     const address = parsePrefix(from)
     const source = widen(address, address.family === 4 ? 32 : 64)
     const volume = { packets: 20, bytes: 3514 }
-    const about = { source, address, service: 'ssh', durationMs: 3100, toServer: volume, toClient: volume }
+    const volumes = { toServer: volume, toClient: volume }
+    const about = { source, address, service: 'ssh', durationMs: 3100, hasTimestamps: true, ...volumes }
     state.evidence.take(about, 'failed', tries, state.policy)
   }
   const heldFor = (state: State, from: string) =>

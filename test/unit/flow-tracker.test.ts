@@ -15,7 +15,7 @@ const CLIENT = '198.51.100.7'
 const SERVER = '192.0.2.10'
 const HEADERS = 40
 
-type Step = readonly [who: 'client' | 'server', flags: number, payload?: number]
+type Step = readonly [who: 'client' | 'server', flags: number, payload?: number, options?: readonly number[]]
 
 const OPEN: readonly Step[] = [
   ['client', SYN],
@@ -60,9 +60,9 @@ beforeEach(() => track())
 /** Packets of one connection, one each millisecond. */
 function send(steps: readonly Step[], ends: { client?: string; server?: string; port?: number } = {}): void {
   const { client = CLIENT, server = SERVER, port = 40_000 } = ends
-  for (const [who, tcpFlags, payload = 0] of steps) {
+  for (const [who, tcpFlags, payload = 0, options = []] of steps) {
     nowMs++
-    const fields: Partial<PacketFields> = { tcpFlags, payload: new Uint8Array(payload) }
+    const fields: Partial<PacketFields> = { tcpFlags, options, payload: new Uint8Array(payload) }
     const bytes =
       who === 'client'
         ? packet({ ...fields, from: client, to: server, sourcePort: port, port: 22 })
@@ -125,6 +125,17 @@ describe('a connection', () => {
     send(steps)
     tracker.finish(nowMs + 1e9)
     expect([assured, closed]).toEqual([[], []])
+  })
+
+  const TIMESTAMPS = [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0]
+  test.each<[string, readonly number[], readonly number[], boolean | undefined]>([
+    ['both have them', TIMESTAMPS, TIMESTAMPS, true],
+    ['the client has none', [], TIMESTAMPS, false],
+    ['the server has none', TIMESTAMPS, [], false],
+  ])('has TCP timestamps if both sides do: %s', (_, ofClient, ofServer, expected) => {
+    send([['client', SYN, 0, ofClient], ['server', SYN_ACK, 0, ofServer], ...OPEN.slice(2), ...CLOSE])
+    wait(1000)
+    expect(closed).toMatchObject([{ hasTimestamps: expected }])
   })
 
   test('counts packets and bytes with their IP headers, each way', () => {

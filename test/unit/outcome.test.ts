@@ -35,12 +35,21 @@ function session(
   toServer: Sides = [12, 1200],
   durationMs = 2000,
   from = '192.0.2.1',
+  hasTimestamps: boolean | undefined = true,
 ): Session {
   const address = parsePrefix(from)
-  const headers = address.family === 4 ? 52 : 72
+  const headers = (address.family === 4 ? 40 : 60) + (hasTimestamps === false ? 0 : 12)
   const volume = ([packets, payload]: Sides) => ({ packets, bytes: packets * headers + payload })
   const [there, back] = [volume(toServer), volume(toClient)]
-  return { source: address, address, service: 'x', durationMs, toServer: there, toClient: back }
+  return {
+    source: address,
+    address,
+    service: 'x',
+    durationMs,
+    hasTimestamps,
+    toServer: there,
+    toClient: back,
+  }
 }
 
 describe('an SSH session is', () => {
@@ -59,6 +68,37 @@ describe('an SSH session is', () => {
     ['unclear without any payload', 'unclear', { ...session([1, 0]), toClient: { packets: 1, bytes: 40 } }],
   ])('%s', (_, outcome, each) => {
     expect(judgeSession(each, SSH)).toBe(outcome)
+  })
+})
+
+describe('a session without TCP timestamps', () => {
+  const without = (toClient: Sides, toServer?: Sides, from?: string) =>
+    session(toClient, toServer, 2000, from, false)
+
+  test.each<[string, Outcome, Session, OutcomeModel]>([
+    ['has smaller headers', 'failed', without([10, 2000]), SSH],
+    ['is not said to have sent less than it has', 'unclear', without([10, 2001]), SSH],
+    ['over IPv6 neither', 'unclear', without([10, 2001], [12, 1200], '2001:db8::1'), SSH],
+    ['failed a little later too', 'failed', without([10, 3000], [20, 2800]), SSH],
+    ['has smaller headers when it brings mail', 'failed', without([20, 1000], [20, 1000]), SUBMISSION],
+    ['is not taken for one of passwords', 'unclear', without([20, 1000], [20, 1001]), SUBMISSION],
+  ])('%s', (_, outcome, each, model) => {
+    expect(judgeSession(each, model)).toBe(outcome)
+  })
+})
+
+// Reckoned with timestamps in each packet; without, it would have 120 bytes more.
+describe('a session that may have TCP timestamps or not', () => {
+  const unknown = (toClient: Sides): Session => ({ ...session(toClient), hasTimestamps: undefined })
+
+  test.each<[string, Outcome, Sides]>([
+    ['has failed if it has in both cases', 'failed', [10, 1880]],
+    ['is unclear if it has in one', 'unclear', [10, 1881]],
+    ['is unclear if only in one somebody can have tried', 'unclear', [10, 999]],
+    ['is unclear if it has succeeded in one', 'unclear', [10, 5999]],
+    ['has succeeded if it has in both', 'succeeded', [10, 6000]],
+  ])('%s', (_, outcome, toClient) => {
+    expect(judgeSession(unknown(toClient), SSH)).toBe(outcome)
   })
 })
 

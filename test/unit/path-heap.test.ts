@@ -14,7 +14,9 @@ const PROGRAM = `
   const dnsLimit = { source: limit, network: { burst: 5e4, ratePerSecond: 5e4 }, total: { burst: 9e5, ratePerSecond: 9e5 } }
   const sweep = { names: 30, partial: 16, withinMs: 60000, source: limit, network: { burst: 50, ratePerSecond: 9 } }
   const dns = { reverse: dnsLimit, malformed: dnsLimit, sweep, flood: { usualPerSecond: 100, factor: 4, calmMs: 1000 }, slip: 2 }
-  const ssh = service('ssh', 22, { limits, ban: { strikes: 9, withinMs: 1000 } })
+  const outcome = { kind: 'smtp' }
+  const options = [2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7]
+  const ssh = service('ssh', 22, { limits, outcome, ban: { strikes: 9, withinMs: 1000 } })
   const ofDns = service('dns', 53, { dns: true, ports: [{ protocol: 'udp', first: 53, last: 53 }], limits: dnsLimit })
   const path = new TestPath(policy([ssh, ofDns], { sources: 4096, dns }))
   for (const prefix of ['10.0.3.2', '2001:db8:3::/64', '10.0.4.0/24'])
@@ -31,7 +33,7 @@ const PROGRAM = `
     packet({ from: i % 2 ? '2001:db8:' + i.toString(16) + '::1' : '10.1.' + (i & 7) + '.' + (i & 255), port: 53,
       protocol: 'udp', payload: queries[i % queries.length](i) }))
   const ofAttackers = Array.from({ length: 2000 }, (_, i) =>
-    packet({ from: i % 2 ? '2001:db8:' + i.toString(16) + '::1' : '10.0.' + (i >> 8) + '.' + (i & 255), port: 22, sequence: i }))
+    packet({ from: i % 2 ? '2001:db8:' + i.toString(16) + '::1' : '10.0.' + (i >> 8) + '.' + (i & 255), port: 22, sequence: i, options }))
   const packets = ofAttackers.flatMap((each, i) => [each, ofClients[i]])
   const run = (count) => {
     for (let i = 0; i < count; i += 64) {

@@ -11,6 +11,7 @@ function session(service: string, address: string): Session {
     address: prefix,
     service,
     durationMs: 1000,
+    hasTimestamps: true,
     toServer: volume,
     toClient: volume,
   }

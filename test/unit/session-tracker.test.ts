@@ -10,6 +10,12 @@ const IPV4 = '203.0.113.7'
 const IPV6 = '2001:db8:7:7::1'
 const UNIX = 1_800_000_000_000
 
+/** Whether a client has TCP timestamps, by source and port. */
+const known = new Map([
+  [`${IPV4} 40000`, true],
+  ['2001:db8:7:7::/64 40001', false],
+])
+
 let nowMs: number
 let tracker: SessionTracker
 
@@ -25,6 +31,7 @@ function create(max = 100): SessionTracker {
     max,
     serviceAt: (port) => new Map([[22, 'ssh']]).get(port),
     isOwn: (address) => formatPrefix(address) === '192.0.2.1',
+    hasTimestamps: (source, port) => known.get(`${formatPrefix(source)} ${port}`),
     hasSucceeded: ({ toClient }) => toClient.bytes >= 6000,
     now: () => nowMs,
     unixNow: () => UNIX + nowMs,
@@ -65,6 +72,21 @@ describe('a session', () => {
     expect([closed[0]!.source, closed[0]!.address].map(formatPrefix)).toEqual([source, from])
     expect(tracker.open).toBe(0)
   })
+
+  test.each([
+    { from: IPV4, sourcePort: 40_000, hasTimestamps: true },
+    { from: IPV6, sourcePort: 40_001, hasTimestamps: false },
+    { from: IPV6, sourcePort: 40_000, hasTimestamps: undefined },
+  ])(
+    'of port $sourcePort of $from is known to have TCP timestamps: $hasTimestamps',
+    ({ hasTimestamps, ...of }) => {
+      look(flow(of))
+      // What comes from there later is another connection.
+      known.set(`${of.from} ${of.sourcePort}`, false)
+      expect(look(flow({ ...of, state: timeWait })).closed).toMatchObject([{ hasTimestamps }])
+      known.set(`${IPV4} 40000`, true)
+    },
+  )
 
   test('that has succeeded is told of while it goes on, again each ten minutes, and at its end', () => {
     const succeeded = (toClient: [number, number], afterMs: number, state?: number) => {

@@ -19,6 +19,7 @@ interface Tracked {
   readonly startedAt: number
   /** Monotonic. */
   readonly startMs: number
+  readonly hasTimestamps: boolean | undefined
   isProven: boolean
   isEnding: boolean
   /** Reported, or not to be: kept while conntrack keeps the flow, so that it is not taken for a new one. */
@@ -47,6 +48,8 @@ export interface SessionTrackerOptions {
   readonly serviceAt: (port: number) => string | undefined
   /** Whether it is this host that connected to a port like that of a service elsewhere. */
   readonly isOwn: (address: Prefix) => boolean
+  /** Whether the SYN that `port` of `source` sent last had TCP timestamps, if that is known. */
+  readonly hasTimestamps: (source: Prefix, port: number) => boolean | undefined
   /** Whether that is clear of a session, as far as it has come. */
   readonly hasSucceeded: (session: Session) => boolean
   /** Monotonic milliseconds. */
@@ -162,22 +165,25 @@ export class SessionTracker {
   }
 
   #begin(flows: Flows, i: number): Tracked {
-    const { serviceAt, isOwn, now, unixNow } = this.#options
+    const { serviceAt, isOwn, hasTimestamps, now, unixNow } = this.#options
     const address = flows.address(i)
+    const source = widen(address, SOURCE_BITS[address.family])
     const startedAt = flows.startMs(i)
     const ageMs = startedAt === 0 ? 0 : Math.max(0, unixNow() - startedAt)
     const service = isOwn(address) ? undefined : serviceAt(flows.destinationPort(i))
     const state = flows.state(i)
     // Closed before the first look: how long ago, nobody can tell.
     const isOld = this.#looks === 1 && (state === TCP_STATE.timeWait || state === TCP_STATE.close)
+    const isOver = service === undefined || isOld
     return {
       address,
       service,
       startedAt,
       startMs: now() - ageMs,
+      hasTimestamps: isOver ? undefined : hasTimestamps(source, flows.sourcePort(i)),
       isProven: false,
       isEnding: false,
-      isOver: service === undefined || isOld,
+      isOver,
       succeedsMs: 0,
       misses: 0,
       look: this.#looks,
@@ -217,10 +223,10 @@ export class SessionTracker {
     news.succeeded.push(session)
   }
 
-  #sessionOf({ address, startMs, toServer, toClient }: Tracked, service: string): Session {
+  #sessionOf({ address, startMs, hasTimestamps, toServer, toClient }: Tracked, service: string): Session {
     const durationMs = Math.max(0, this.#options.now() - startMs)
     const source = widen(address, SOURCE_BITS[address.family])
-    return { source, address, service, durationMs, toServer, toClient }
+    return { source, address, service, durationMs, hasTimestamps, toServer, toClient }
   }
 }
 

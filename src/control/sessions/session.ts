@@ -18,6 +18,8 @@ export interface Session {
   readonly service: string
   /** From its SYN to when its close was noticed: up to two seconds more than it really took. */
   readonly durationMs: number
+  /** Whether its packets have TCP timestamps; `undefined`: its SYN was not seen, so they may have. */
+  readonly hasTimestamps: boolean | undefined
   readonly toServer: Volume
   readonly toClient: Volume
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type { Policy, PortRange } from '../../config/policy.ts'
 import { formatPrefix, type Prefix } from '../../net/prefix.ts'
 import { hostAddresses } from '../allow/host-addresses.ts'
@@ -16,6 +17,9 @@ const TRACKED_MAX = 65_536
 /** Addresses come and go; asking the system costs some 50 us. */
 const ADDRESSES_MS = 5000
 
+/** Of both families. `0`: our side has none, whatever the client says. */
+const TIMESTAMPS_SETTING = '/proc/sys/net/ipv4/tcp_timestamps'
+
 export interface WatchSessionsOptions {
   readonly policy: Policy
   readonly log: Log
@@ -28,12 +32,16 @@ export interface WatchSessionsOptions {
 /** The daemon's eye on the sessions of its services. */
 export function watchSessions({ policy, log, now, state }: WatchSessionsOptions): SessionWatch {
   let own = new Set<string>()
+  let isOff = false
   let ownAtMs = Number.NEGATIVE_INFINITY
+  const refresh = () => {
+    if (now() - ownAtMs <= ADDRESSES_MS) return
+    own = new Set(hostAddresses().map((each) => each.address))
+    isOff = areTimestampsOff()
+    ownAtMs = now()
+  }
   const isOwn = (address: Prefix) => {
-    if (now() - ownAtMs > ADDRESSES_MS) {
-      own = new Set(hostAddresses().map((each) => each.address))
-      ownAtMs = now()
-    }
+    refresh()
     const text = formatPrefix(address)
     return text === '::1' || text.startsWith('127.') || own.has(text)
   }
@@ -42,6 +50,10 @@ export function watchSessions({ policy, log, now, state }: WatchSessionsOptions)
     ports: tcpPorts(policy),
     serviceAt: (port) => serviceAt(state()?.policy ?? policy, port),
     isOwn,
+    hasTimestamps: (source, port) => {
+      refresh()
+      return isOff ? false : state()?.threads.hasTimestamps(source, port)
+    },
     hasSucceeded: (session) => {
       const known = state()
       return known !== undefined && outcomeOf(session, known) === 'succeeded'
@@ -56,6 +68,14 @@ export function watchSessions({ policy, log, now, state }: WatchSessionsOptions)
   })
 }
 
+function areTimestampsOff(): boolean {
+  try {
+    return readFileSync(TIMESTAMPS_SETTING, 'utf8').trim() === '0'
+  } catch {
+    return false
+  }
+}
+
 /** The TCP ports of all services. */
 export function tcpPorts(policy: Policy): PortRange[] {
   return policy.services.flatMap(({ ports }) => ports.filter(({ protocol }) => protocol === 'tcp'))
@@ -66,10 +86,11 @@ function serviceAt(policy: Policy, port: number): string | undefined {
   return policy.services.find(({ ports }) => ports.some(holds))?.name
 }
 
-/** `session of 192.0.2.1 at ssh: 3.1s, 20 packets and 3514 bytes to us, 16 and 3102 to it` */
-function inWords({ address, service, durationMs, toServer, toClient }: Session): string {
+/** `session of 192.0.2.1 at ssh: 3.1s, 20 packets and 3514 bytes to us, 16 and 3102 to it, without TCP timestamps` */
+function inWords({ address, service, durationMs, hasTimestamps, toServer, toClient }: Session): string {
   const volumes = `${toServer.packets} packets and ${toServer.bytes} bytes to us, ${toClient.packets} and ${toClient.bytes} to it`
-  return `session of ${formatPrefix(address)} at ${service}: ${(durationMs / 1000).toFixed(1)}s, ${volumes}`
+  const headers = hasTimestamps === undefined ? '' : `, with${hasTimestamps ? '' : 'out'} TCP timestamps`
+  return `session of ${formatPrefix(address)} at ${service}: ${(durationMs / 1000).toFixed(1)}s, ${volumes}${headers}`
 }
 
 /** What follows from sessions that came to be, or are over. */

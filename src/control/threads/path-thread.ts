@@ -12,6 +12,7 @@ import { createSharedState, type SharedState } from '../../path/shared.ts'
 import { type HandedOver, SourceRing } from '../../path/source-ring.ts'
 import type { FromPathThread, PathThreadData, ToPathThread } from '../../path/thread.ts'
 import { THREAD_FILE } from '../../path/thread-file.ts'
+import { Timestamps } from '../../path/timestamps.ts'
 import { describeQueueHolder } from './queue-holder.ts'
 
 const STOP_PATIENCE_MS = 3000
@@ -38,6 +39,7 @@ export class PathThread {
   readonly counters: PathCounters
   readonly queue: number
   readonly buckets: BucketReader
+  readonly timestamps: Timestamps
   readonly dns: DnsReader
   readonly #options: PathThreadOptions
   readonly #shared: SharedState
@@ -66,6 +68,7 @@ export class PathThread {
     this.counters = new PathCounters(this.#shared.counters)
     this.buckets = new BucketReader(this.#shared)
     this.dns = new DnsReader(this.#shared)
+    this.timestamps = new Timestamps(this.#shared.timestamps, this.#shared.seed[2]!)
     this.#promotions = new SourceRing(this.#shared.promotions)
     this.#holds = new SourceRing(this.#shared.holds)
     this.#lookups = new LookupRing(this.#shared.lookups)

@@ -128,6 +128,11 @@ export class PathThreads {
     return this.#threadOf(source).buckets.fullAtMs(source, service)
   }
 
+  /** See `Timestamps.of`. */
+  hasTimestamps(source: Prefix, port: number): boolean | undefined {
+    return this.#threadOf(source).timestamps.of(source, port)
+  }
+
   /** The buckets of `source` on the thread that its network comes to. @param nowMs the path's clock. */
   bucketsOf(source: Prefix, service: number, nowMs: number): SourceReading {
     return this.#threadOf(source).buckets.read(source, service, this.#compiled, nowMs)

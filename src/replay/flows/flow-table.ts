@@ -26,6 +26,8 @@ export class FlowTable {
   readonly periods: Uint32Array
   /** 1 while a look at it is due. */
   readonly isDue: Uint8Array
+  /** 1 while all SYNs seen had TCP timestamps, 0 when one had none, -1 when one was cut off. */
+  readonly timestamps: Int8Array
   readonly startMs: Float64Array
   readonly lastMs: Float64Array
   /** By slot: to the server, to the client. */
@@ -50,6 +52,7 @@ export class FlowTable {
     this.succeededBy = new Uint32Array(slots)
     this.periods = new Uint32Array(slots)
     this.isDue = new Uint8Array(slots)
+    this.timestamps = new Int8Array(slots)
     this.startMs = new Float64Array(slots)
     this.lastMs = new Float64Array(slots)
     this.packets = new Float64Array(2 * slots)
@@ -82,6 +85,7 @@ export class FlowTable {
     this.passedBy[slot] = 0
     this.succeededBy[slot] = 0
     this.periods[slot] = 0
+    this.timestamps[slot] = 1
     this.startMs[slot] = nowMs
     this.packets.fill(0, 2 * slot, 2 * slot + 2)
     this.bytes.fill(0, 2 * slot, 2 * slot + 2)

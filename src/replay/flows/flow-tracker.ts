@@ -1,5 +1,6 @@
 import { SUCCEEDS_AGAIN_MS, type Volume } from '../../control/sessions/session.ts'
 import type { Prefix } from '../../net/prefix.ts'
+import { hasTimestamps } from '../../path/timestamps.ts'
 import type { Attempt } from '../attempt.ts'
 import { FlowTable } from './flow-table.ts'
 import { SlotRing } from './slot-ring.ts'
@@ -28,6 +29,8 @@ export interface Flow {
   /** Of the first packet and the last, as `Attempt.nowMs`. */
   readonly startMs: number
   readonly lastMs: number
+  /** Whether its packets have TCP timestamps; `undefined`: a SYN of it was cut off in the capture. */
+  readonly hasTimestamps: boolean | undefined
   readonly toServer: Volume
   readonly toClient: Volume
 }
@@ -89,6 +92,7 @@ export class FlowTracker {
       table.states[slot] = TcpState.synSent
     } else if (table.states[slot] !== TcpState.synSent) return
     table.passedBy[slot]! |= passedBy
+    this.#noteTimestamps(slot, attempt)
     this.#count(slot, TO_SERVER, attempt)
   }
 
@@ -100,6 +104,7 @@ export class FlowTracker {
     const before = table.states[slot]!
     const state = nextState(before, isFromServer, attempt.view.tcpFlags)
     if (state === UNCOUNTED) return
+    if (isFromServer && before <= TcpState.synReceived) this.#noteTimestamps(slot, attempt)
     const isProof = state === TcpState.established && before === TcpState.synReceived
     if (isProof) table.assured[slot] = 1
     table.states[slot] = state
@@ -156,6 +161,11 @@ export class FlowTracker {
       succeededBy[slot]! |= this.#observer.goesOn({ ...this.#flowOf(slot), passedBy: asked }, nowMs)
   }
 
+  #noteTimestamps(slot: number, { bytes, view }: Attempt): void {
+    const { timestamps } = this.#table
+    if (timestamps[slot] === 1) timestamps[slot] = hasTimestamps(bytes, view.tcpStart, view.tcpEnd)
+  }
+
   #count(slot: number, direction: number, attempt: Attempt): void {
     const table = this.#table
     table.packets[2 * slot + direction]!++
@@ -197,7 +207,7 @@ export class FlowTracker {
   }
 
   #flowOf(slot: number): Flow {
-    const { packets, bytes, startMs, lastMs, passedBy } = this.#table
+    const { packets, bytes, startMs, lastMs, passedBy, timestamps } = this.#table
     const volume = (direction: number) => ({
       packets: packets[2 * slot + direction]!,
       bytes: bytes[2 * slot + direction]!,
@@ -209,6 +219,7 @@ export class FlowTracker {
       passedBy: passedBy[slot]!,
       startMs: startMs[slot]!,
       lastMs: lastMs[slot]!,
+      hasTimestamps: timestamps[slot] === -1 ? undefined : timestamps[slot] === 1,
       toServer: volume(TO_SERVER),
       toClient: volume(TO_CLIENT),
     }

@@ -40,6 +40,38 @@ export const SSH_SERVERS: Readonly<Record<string, SshServerOptions>> = {
     motd: '',
     banner: '',
   },
+  // OpenSSH's own default and that of many distributions: passwords by way of PAM's conversation.
+  'keyboard-interactive': {
+    program: 'openssh',
+    hostKeys: DEFAULT_KEYS,
+    options: ['KbdInteractiveAuthentication yes'],
+    pam: true,
+    motd: '',
+    banner: '',
+  },
+  'hardened, two keys': {
+    program: 'openssh',
+    hostKeys: ['rsa-4096', 'ed25519'],
+    options: [
+      'KexAlgorithms curve25519-sha256,curve25519-sha256@libssh.org,diffie-hellman-group16-sha512',
+      'Ciphers aes256-gcm@openssh.com,aes256-ctr',
+      'MACs hmac-sha2-512-etm@openssh.com,hmac-sha2-512',
+      'HostKeyAlgorithms ssh-ed25519,rsa-sha2-512',
+      'MaxAuthTries 3',
+    ],
+    pam: false,
+    motd: '',
+    banner: 'Debian GNU/Linux 12\n',
+  },
+  // As for backups: whoever is in gets one answer, and a short one.
+  'forced command': {
+    program: 'openssh',
+    hostKeys: ['ed25519'],
+    options: ['ForceCommand true', 'PermitTTY no', 'AllowTcpForwarding no'],
+    pam: false,
+    motd: '',
+    banner: '',
+  },
   dropbear: { program: 'dropbear', hostKeys: DEFAULT_KEYS, options: [], pam: false, motd: MOTD, banner: '' },
   'dropbear, one key': {
     program: 'dropbear',

@@ -36,9 +36,9 @@ const CIPHER = [
   '',
   '',
   '',
-  '-c aes256-ctr -m hmac-sha2-512',
-  '-c aes128-gcm@openssh.com',
-  '-c aes128-ctr -m hmac-sha2-256-etm@openssh.com',
+  '-o Ciphers=aes256-ctr -o MACs=hmac-sha2-512',
+  '-o Ciphers=aes128-gcm@openssh.com',
+  '-o Ciphers=aes128-ctr -o MACs=hmac-sha2-256-etm@openssh.com',
 ]
 const COMPRESSION = ['', '', '-C']
 const HOSTS = ['/dev/null', '/dev/null', 'KNOWN']
@@ -49,6 +49,8 @@ interface Login {
   readonly options?: string
   readonly user?: string
   readonly program?: string
+  /** How passwords are sent. */
+  readonly method?: 'password' | 'keyboard-interactive'
 }
 
 /**
@@ -56,10 +58,10 @@ interface Login {
  * is to be run before it. No double quotes are in it.
  */
 function openssh(context: SshContext, login: Login): { setup: string; ssh: string } {
-  const { keys = [], passwords = [], options = '', program = 'ssh' } = login
+  const { keys = [], passwords = [], options = '', program = 'ssh', method = 'password' } = login
   const secrets = context.temporary('passwords')
   const hosts = context.pick(HOSTS).replace('KNOWN', context.temporary('known_hosts'))
-  const methods = [...(keys.length > 0 ? ['publickey'] : []), ...(passwords.length > 0 ? ['password'] : [])]
+  const methods = [...(keys.length > 0 ? ['publickey'] : []), ...(passwords.length > 0 ? [method] : [])]
   const words = passwords.map((word) => `'${word}'`).join(' ')
   const ssh = [
     `env PASSWORDS=${secrets} SSH_ASKPASS=${context.programs}/askpass.sh SSH_ASKPASS_REQUIRE=force ${program}`,
@@ -134,6 +136,11 @@ function guesser(name: string, command: (context: SshContext) => string, truth: 
   return { name, truth, command }
 }
 
+/** The host key is accepted on standard input, and kept for the run. */
+function putty(context: SshContext, program: string, password = context.right): string {
+  return `env HOME=${context.temporary('')} ${program} -pw '${password}'`
+}
+
 function wordList(context: SshContext, count: number): string {
   const words = times(count, context).map((word) => `'${word}'`)
   return `printf '%s\\n' ${words.join(' ')} > ${context.temporary('words')};`
@@ -141,9 +148,9 @@ function wordList(context: SshContext, count: number): string {
 
 const PYTHON = '/usr/bin/python3 -W ignore'
 const python =
-  (library: string, key: boolean, words: (context: SshContext) => readonly string[]) =>
+  (library: string, key: boolean, words: (context: SshContext) => readonly string[], what = 'true') =>
   (context: SshContext) =>
-    `${PYTHON} ${context.programs}/ssh-login.py ${library} ${context.address} alice ${key ? context.file('key') : '-'} true ` +
+    `${PYTHON} ${context.programs}/ssh-login.py ${library} ${context.address} alice ${key ? context.file('key') : '-'} '${what}' ` +
     words(context)
       .map((word) => `'${word}'`)
       .join(' ')
@@ -215,6 +222,17 @@ export const SSH_CASES: readonly SshCase[] = [
   login('sftp ls', byEither, (c, sftp) => `echo ls | ${sftp} 'alice@${c.host}'`, 'sftp'),
   login('git ls-remote', byKey, (c, ssh) => `${git(ssh)} ls-remote ${repository(c)}`),
   login('git clone', byKey, (c, ssh) => `${git(ssh)} clone -q ${repository(c)} ${c.temporary('clone')}`),
+  run('keyboard-interactive: true', 'succeeded', ({ right }) => ({
+    passwords: [right],
+    method: 'keyboard-interactive',
+  })),
+  run('keyboard-interactive: wrong 3', 'failed', (c) => ({
+    passwords: times(3, c),
+    method: 'keyboard-interactive',
+  })),
+  run('certificate: true', 'succeeded', () => ({ keys: ['signed'] })),
+  login('nothing', byEither, (c, ssh) => `timeout 3 ${ssh} -N ${target(c)}`),
+  login('sftp get', byEither, (c, sftp) => `echo 'get small /dev/null' | ${sftp} 'alice@${c.host}'`, 'sftp'),
   guesser(
     'dbclient: true',
     (c) => `DROPBEAR_PASSWORD='${c.right}' dbclient -y -y ${target(c)} true`,
@@ -230,6 +248,58 @@ export const SSH_CASES: readonly SshCase[] = [
     'succeeded',
   ),
   guesser('plink: wrong password', (c) => `echo y | plink -ssh -pw '${c.wrong()}' ${target(c)} true`),
+  guesser(
+    'plink: wrong password 3',
+    (c) => `printf '%s\\n' y ${times(2, c).join(' ')} | ${putty(c, 'plink', c.wrong())} ${target(c)} true`,
+  ),
+  guesser(
+    'plink: key',
+    (c) =>
+      `puttygen ${c.file('key')} -O private -o ${c.temporary('ppk')}; (echo y; sleep 2) | plink -i ${c.temporary('ppk')} ${target(c)} true`,
+    'succeeded',
+  ),
+  guesser(
+    'plink: nothing',
+    (c) => `(echo y; sleep 3) | timeout 3 ${putty(c, 'plink')} -N ${target(c)}`,
+    'succeeded',
+  ),
+  guesser(
+    'plink: shell',
+    (c) => `(echo y; sleep 1; echo ls; sleep 1; echo exit) | ${putty(c, 'plink')} -t ${target(c)}`,
+    'succeeded',
+  ),
+  guesser('psftp ls', (c) => `printf '%s\\n' y ls quit | ${putty(c, 'psftp')} ${target(c)}`, 'succeeded'),
+  guesser(
+    'pscp small there',
+    (c) => `echo y | ${putty(c, 'pscp')} ${c.file('small')} 'alice@${c.host}:copy'`,
+    'succeeded',
+  ),
+  guesser(
+    'pscp small back',
+    (c) => `echo y | ${putty(c, 'pscp')} 'alice@${c.host}:small' ${c.temporary('back')}`,
+    'succeeded',
+  ),
+  guesser(
+    'dbclient: key',
+    (c) =>
+      `dropbearconvert openssh dropbear ${c.file('key')} ${c.temporary('dropbear')}; dbclient -y -y -i ${c.temporary('dropbear')} ${target(c)} true`,
+    'succeeded',
+  ),
+  guesser(
+    'dbclient: nothing',
+    (c) => `DROPBEAR_PASSWORD='${c.right}' timeout 3 dbclient -y -y -N ${target(c)}`,
+    'succeeded',
+  ),
+  guesser(
+    'curl scp',
+    (c) => `curl -sk -u 'alice:${c.right}' 'scp://${c.host}/${c.file('home/small')}' -o /dev/null`,
+    'succeeded',
+  ),
+  guesser(
+    'curl sftp, upload',
+    (c) => `curl -sk -u 'alice:${c.right}' -T ${c.file('small')} 'sftp://${c.host}/~/copy'`,
+    'succeeded',
+  ),
   guesser(
     'curl sftp',
     (c) => `curl -sk -u 'alice:${c.right}' 'sftp://${c.host}/~/small' -o /dev/null`,
@@ -252,6 +322,21 @@ export const SSH_CASES: readonly SshCase[] = [
   guesser(
     'paramiko: key',
     python('paramiko', true, () => []),
+    'succeeded',
+  ),
+  guesser(
+    'paramiko: nothing',
+    python('paramiko', false, (c) => [c.right], '-'),
+    'succeeded',
+  ),
+  guesser(
+    'paramiko: sftp',
+    python('paramiko', true, () => [], 'sftp'),
+    'succeeded',
+  ),
+  guesser(
+    'paramiko: three commands',
+    python('paramiko', true, () => [], 'true && id && uname'),
     'succeeded',
   ),
   guesser(
@@ -288,6 +373,18 @@ export const SSH_CASES: readonly SshCase[] = [
   guesser(
     'asyncssh: wrong 3',
     python('asyncssh', false, (c) => times(3, c)),
+  ),
+  // One that guesses right is a client of libssh's that logs in and does nothing.
+  guesser(
+    'hydra: right',
+    (c) =>
+      `cd ${c.temporary('')} && timeout 20 hydra -I -q -l alice -p '${c.right}' -t 1 ${c.address.includes(':') ? '-6' : ''} 'ssh://${c.host}'`,
+    'succeeded',
+  ),
+  guesser(
+    'patator',
+    (c) =>
+      `${wordList(c, 6)} timeout 25 patator ssh_login host=${c.address} user=${c.pick(['alice', 'root'])} password=FILE0 0=${c.temporary('words')} -t ${c.pick([1, 3])}`,
   ),
   guesser(
     'hydra',

@@ -23,7 +23,7 @@ export interface SshServerOptions {
 
 /**
  * An SSH server on port 22 of a host, with one user, alice, whose home is in `scratch`: a git repository, a
- * small and a big file, and a key that she may log in with.
+ * small and a big file, and keys that she may log in with: `key`, `rsa`, and `signed` by its certificate.
  */
 export class SshServer {
   readonly scratch: Scratch
@@ -92,9 +92,10 @@ export class SshServer {
   #makeHome(): void {
     const file = (name: string) => this.scratch.path(name)
     mkdirSync(file('home/.ssh'), { recursive: true })
-    for (const key of ['key', 'other1', 'other2', 'other3', 'other4', 'other5']) {
+    for (const key of ['ca', 'signed', 'key', 'other1', 'other2', 'other3', 'other4', 'other5']) {
       execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', file(key)])
     }
+    execFileSync('ssh-keygen', ['-q', '-s', file('ca'), '-I', 'alice', '-n', 'alice', file('signed.pub')])
     execFileSync('ssh-keygen', ['-q', '-t', 'rsa', '-b', '3072', '-N', '', '-f', file('rsa')])
     const keys = ['key.pub', 'rsa.pub'].map((name) => readFileSync(file(name), 'utf8')).join('')
     writeFileSync(file('home/.ssh/authorized_keys'), keys, { mode: 0o600 })
@@ -132,6 +133,7 @@ function config(pam: boolean, file: (name: string) => string): string[] {
     `PrintMotd ${pam ? 'no' : 'yes'}`,
     `Banner ${readFileSync(file('banner'), 'utf8') === '' ? 'none' : file('banner')}`,
     'KbdInteractiveAuthentication no',
+    `TrustedUserCAKeys ${file('ca.pub')}`,
     'Subsystem sftp /usr/lib/openssh/sftp-server',
     'StrictModes no',
     'UseDNS no',

@@ -1,6 +1,7 @@
 """Logs in as programs do that use paramiko or asyncssh.
 usage: ssh-login.py paramiko|asyncssh HOST USER KEY|- COMMAND PASSWORD...
-Tries the key, then each password in one connection; runs COMMAND once it is in. Exit status 1: it never was."""
+Tries the key, then each password in one connection; runs COMMAND once it is in: `-` for nothing, `sftp` for a list of
+files, or commands with ` && ` between them, each in a channel of its own. Only the last is for asyncssh too. Exit status 1: it never was."""
 import asyncio, sys
 
 library, host, user, key, command, *passwords = sys.argv[1:]
@@ -20,11 +21,14 @@ def with_paramiko():
         except paramiko.AuthenticationException:
             pass
     if transport.is_authenticated():
-        channel = transport.open_session()
-        channel.exec_command(command)
-        while channel.recv(65536):
-            pass
-        channel.recv_exit_status()
+        if command == 'sftp':
+            paramiko.SFTPClient.from_transport(transport).listdir('.')
+        for each in [] if command in ('-', 'sftp') else command.split(' && '):
+            channel = transport.open_session()
+            channel.exec_command(each)
+            while channel.recv(65536):
+                pass
+            channel.recv_exit_status()
     ok = transport.is_authenticated()
     transport.close()
     return ok

@@ -122,7 +122,12 @@ export class PathThread {
       warmUpMs,
       faultAtPacket,
     }
-    const worker = new Worker(THREAD_FILE, { workerData, name: `sluice path ${this.queue}` })
+    const worker = new Worker(THREAD_FILE, {
+      workerData,
+      name: `sluice path ${this.queue}`,
+      // The path allocates nothing.
+      resourceLimits: { maxYoungGenerationSizeMb: 1 },
+    })
     return new Promise((resolve, reject) => {
       let why = 'it ended by itself'
       worker.on('message', (message: FromPathThread) => {

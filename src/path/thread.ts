@@ -2,7 +2,6 @@ import { parentPort, workerData } from 'node:worker_threads'
 import {
   BATCH_MAX,
   DROP,
-  HOOK_WORD,
   LENGTH_WORD,
   OFFSET_WORD,
   OUT_INTERFACE_WORD,
@@ -22,12 +21,12 @@ import { warmUp } from './warm-up.ts'
 /** What a path thread is started with. */
 export interface PathThreadData {
   readonly queue: QueueOptions
+  /** The queue of what this host itself asks of DNS, where this thread is to read it. */
+  readonly ownQueries: QueueOptions | undefined
   readonly policy: CompiledPolicy
   readonly shared: SharedState
   /** `QUEUE_COUNTERS` doubles: the addon's own counters as of the last batch, for other threads to read. */
   readonly queueCounters: SharedArrayBuffer
-  /** For how long, in ms, the path may be warmed up before packets come; 0: not at all. */
-  readonly warmUpMs: number
   /** Throw at this packet: how the tests see what a defect here would do. */
   readonly faultAtPacket: number | undefined
 }
@@ -39,8 +38,8 @@ export type ToPathThread =
 export type FromPathThread =
   /** Packets may come. `replyFailure`: why refused DNS queries cannot be answered. */
   | { readonly type: 'ready'; readonly replyFailure: string | undefined }
-  /** The queue could not be opened. */
-  | { readonly type: 'failed'; readonly message: string; readonly code: string }
+  /** This queue could not be opened. */
+  | { readonly type: 'failed'; readonly queue: number; readonly message: string; readonly code: string }
   /** The policy posted with `id` is in force. */
   | { readonly type: 'policy'; readonly id: number }
   /** Offenders wait in the ring of promotions. */
@@ -52,27 +51,26 @@ export type FromPathThread =
   /** Every packet has its verdict and the queue is closed. */
   | { readonly type: 'stopped' }
 
-/** Then V8 has compiled what it will. */
+/** Then V8 has compiled what it will, or the start has waited for long enough. */
 const WARM_UP_PACKETS = 20_000
-
-/** NF_INET_LOCAL_OUT. */
-const OUTPUT = 3
+const WARM_UP_MS = 500
 
 const port = parentPort!
 const {
-  queue: options,
+  queue: queueOptions,
+  ownQueries: ownOptions,
   policy,
   shared,
   queueCounters,
-  warmUpMs,
   faultAtPacket,
 } = workerData as PathThreadData
 const pipeline = new Pipeline(policy, shared)
-if (warmUpMs > 0) warmUp(policy, warmUpMs, WARM_UP_PACKETS)
+warmUp(policy, WARM_UP_MS, WARM_UP_PACKETS)
 const sharedQueueCounters = new Float64Array(queueCounters)
 const promotionsWaiting: FromPathThread = { type: 'promotions' }
 const holdsWaiting: FromPathThread = { type: 'holds' }
 const lookupsWaiting: FromPathThread = { type: 'lookups' }
+const queues: PacketQueue[] = []
 let packetsLeft = faultAtPacket ?? Number.POSITIVE_INFINITY
 
 function onBatch(queue: PacketQueue, count: number): void {
@@ -87,10 +85,6 @@ function onBatch(queue: PacketQueue, count: number): void {
       const at = i * PACKET_WORDS
       const offset = packets[at + OFFSET_WORD]!
       const length = packets[at + LENGTH_WORD]!
-      if (packets[at + HOOK_WORD] === OUTPUT) {
-        pipeline.ownQueries.note(bytes, offset, length, packets[at + OUT_INTERFACE_WORD]!, now)
-        continue
-      }
       const verdict = pipeline.judge(bytes, offset, length, now)
       if (verdict === Verdict.drop) verdicts[i] = pipeline.slip ? SLIP : DROP
     }
@@ -102,6 +96,20 @@ function onBatch(queue: PacketQueue, count: number): void {
   }
   if (pipeline.takePromoted() > 0) port.postMessage(promotionsWaiting)
   if (pipeline.holds.takeHandedOver() > 0) port.postMessage(holdsWaiting)
+}
+
+/** All of these pass. The queue is not the path's: in a flood nobody here waits behind it for an answer. */
+function onOwnBatch({ bytes, packets, nowMs }: PacketQueue, count: number): void {
+  for (let at = 0; at < count * PACKET_WORDS; at += PACKET_WORDS) {
+    const outInterface = packets[at + OUT_INTERFACE_WORD]!
+    pipeline.ownQueries.note(
+      bytes,
+      packets[at + OFFSET_WORD]!,
+      packets[at + LENGTH_WORD]!,
+      outInterface,
+      nowMs[0]!,
+    )
+  }
   if (pipeline.ownQueries.takeHandedOver() > 0) port.postMessage(lookupsWaiting)
 }
 
@@ -111,24 +119,32 @@ function readAhead({ bytes, packets }: PacketQueue, count: number): void {
   pipeline.fetch()
 }
 
-function serve(queue: PacketQueue): void {
+function openQueue(options: QueueOptions, judge: (queue: PacketQueue, count: number) => void): void {
+  const queue: PacketQueue = new PacketQueue(options, (count) => judge(queue, count))
+  queues.push(queue)
+}
+
+function serve(): void {
   port.on('message', (message: ToPathThread) => {
     if (message.type === 'policy') {
       pipeline.policy = message.policy
       port.postMessage({ type: 'policy', id: message.id } satisfies FromPathThread)
       return
     }
-    queue.close()
+    for (const queue of queues) queue.close()
     port.postMessage({ type: 'stopped' } satisfies FromPathThread)
     port.close()
   })
-  port.postMessage({ type: 'ready', replyFailure: queue.replyFailure } satisfies FromPathThread)
+  port.postMessage({ type: 'ready', replyFailure: queues[0]!.replyFailure } satisfies FromPathThread)
 }
 
 try {
-  const queue: PacketQueue = new PacketQueue(options, (count) => onBatch(queue, count))
-  serve(queue)
+  openQueue(queueOptions, onBatch)
+  if (ownOptions !== undefined) openQueue(ownOptions, onOwnBatch)
+  serve()
 } catch (error) {
+  for (const queue of queues) queue.close()
   const { message, code = '' } = error as Error & { code?: string }
-  port.postMessage({ type: 'failed', message, code } satisfies FromPathThread)
+  const { first } = queues.length === 0 ? queueOptions : ownOptions!
+  port.postMessage({ type: 'failed', queue: first, message, code } satisfies FromPathThread)
 }

@@ -37,14 +37,13 @@ export function dnsReport(state: DaemonState): DnsReport {
   const { policy, threads, induced, alarms, slots, slip } = state
   const answers = unsolicitedAnswers(state)
   const nowMs = pathClockMs()
-  const everybody = threads.own === undefined ? threads.all : [...threads.all, threads.own]
   const nameOf = (slot: number) => slots.nameOf(slot)
   return {
     queriers: topOf(threads.all, (thread) => thread.queriers, nowMs).map((each) => ({
       source: formatPrefix(sourceOf(each)),
       queries: each.count,
     })),
-    reverseNetworks: topOf(everybody, (thread) => thread.reverseNetworks, nowMs).map((each) => ({
+    reverseNetworks: topOf(threads.all, (thread) => thread.reverseNetworks, nowMs).map((each) => ({
       network: formatPrefix({ ...sourceOf(each), length: each.detail }),
       queries: each.count,
     })),

@@ -129,7 +129,7 @@ export const DNS_METRICS: readonly MetricFamily[] = [
     name: 'sluice_dns_lookups_lost_total',
     help: 'Reverse lookups of this host that were not counted since too many came at once.',
     type: 'counter',
-    read: ({ threads }) => one(threads.own?.counters.lookupsLost[0]),
+    read: ({ threads }) => one(sumOver(threads, (counters) => counters.lookupsLost)[0]),
   },
 ]
 

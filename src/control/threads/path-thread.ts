@@ -19,10 +19,10 @@ const STOP_PATIENCE_MS = 3000
 
 export interface PathThreadOptions {
   readonly queue: QueueOptions
+  /** See `PathThreadData`. */
+  readonly ownQueries: QueueOptions | undefined
   readonly sources: number
   readonly known: SharedArrayBuffer
-  /** See `PathThreadData`. */
-  readonly warmUpMs: number
   readonly faultAtPacket: number | undefined
   readonly onPromotions: () => void
   readonly onHolds: () => void
@@ -113,13 +113,13 @@ export class PathThread {
    * @throws Failure (inUse, unavailable, osError) if the queue cannot be opened.
    */
   open(policy: CompiledPolicy): Promise<void> {
-    const { queue, warmUpMs, faultAtPacket } = this.#options
+    const { queue, ownQueries, faultAtPacket } = this.#options
     const workerData: PathThreadData = {
       queue,
+      ownQueries,
       policy,
       shared: this.#shared,
       queueCounters: this.#queueCounters.buffer as SharedArrayBuffer,
-      warmUpMs,
       faultAtPacket,
     }
     const worker = new Worker(THREAD_FILE, {
@@ -135,7 +135,8 @@ export class PathThread {
           this.replyFailure = message.replyFailure
           this.#worker = worker
           resolve()
-        } else if (message.type === 'failed') reject(openFailure(this.queue, message.code, message.message))
+        } else if (message.type === 'failed')
+          reject(openFailure(message.queue, message.code, message.message))
         else this.#receive(message)
       })
       worker.on('error', (error) => {

@@ -19,9 +19,6 @@ import { RestartLimit } from './restart-limit.ts'
 const RESTARTS_MAX = 5
 const RESTARTS_WINDOW_MS = 60_000
 
-/** A start takes no longer for it than this on a busy machine, and less than half of it on one that has time. */
-const WARM_UP_MS = 500
-
 export interface PathThreadsOptions {
   readonly policy: Policy
   readonly compiled: CompiledPolicy
@@ -41,11 +38,6 @@ export class PathThreads {
   readonly all: readonly PathThread[]
   /** Read by all of them. */
   readonly known: KnownGood
-  /**
-   * Another one, with a queue of its own behind theirs, sees what this host itself asks of DNS: a flood in their
-   * queues keeps nobody here waiting for an answer. `undefined` where the policy does not want to know.
-   */
-  readonly own: PathThread | undefined
   restarts = 0
   readonly #options: PathThreadsOptions
   readonly #limit: RestartLimit
@@ -61,27 +53,25 @@ export class PathThreads {
     const known = KnownGood.create()
     this.known = new KnownGood(known)
     const sources = Math.ceil(policy.sources / policy.threads)
-    this.all = Array.from({ length: policy.threads }, (_, n) =>
-      this.#create(policy.queue.first + n, sources, known, WARM_UP_MS),
-    )
-    // It decides nothing, and its packets do not come in floods.
-    if (policy.dns.induced !== undefined) this.own = this.#create(ownQueriesQueue(policy), 1, known, 0)
+    this.all = Array.from({ length: policy.threads }, (_, n) => this.#create(n, sources, known))
   }
 
-  #create(queue: number, sources: number, known: SharedArrayBuffer, warmUpMs: number): PathThread {
+  #create(n: number, sources: number, known: SharedArrayBuffer): PathThread {
+    const { policy } = this.#options
+    const queue = { ...policy.queue, first: policy.queue.first + n, count: 1, replyMark: REPLY_MARK }
+    // What this host itself asks of DNS does not come in floods: one thread has time for it.
+    const readsOwnQueries = n === 0 && policy.dns.induced !== undefined
     const thread: PathThread = new PathThread({
       ...this.#options,
-      queue: { ...this.#options.policy.queue, first: queue, count: 1, replyMark: REPLY_MARK },
+      queue,
+      ownQueries: readsOwnQueries
+        ? { ...queue, first: ownQueriesQueue(policy), replyMark: undefined }
+        : undefined,
       sources,
       known,
-      warmUpMs,
       onDeath: (why) => void this.#restart(thread, why),
     })
     return thread
-  }
-
-  get #each(): PathThread[] {
-    return this.own === undefined ? [...this.all] : [...this.all, this.own]
   }
 
   /** Resolves when every queue is bound. @throws Failure (inUse, unavailable, osError); then none is. */
@@ -89,7 +79,7 @@ export class PathThreads {
     const threads = new PathThreads(options)
     try {
       // All at the same time: each warms up. When one fails, the others are awaited, or they could not be stopped.
-      const opened = await Promise.allSettled(threads.#each.map((thread) => thread.open(options.compiled)))
+      const opened = await Promise.allSettled(threads.all.map((thread) => thread.open(options.compiled)))
       for (const each of opened) if (each.status === 'rejected') throw each.reason
     } catch (error) {
       await threads.stop()
@@ -120,7 +110,7 @@ export class PathThreads {
   }
 
   drainLookups(): OwnLookup[] {
-    return this.own?.drainLookups() ?? []
+    return this.all.flatMap((thread) => thread.drainLookups())
   }
 
   /** See `BucketReader.fullAtMs`. */
@@ -161,13 +151,13 @@ export class PathThreads {
   /** Puts `compiled` in force on all threads, and on those that are started later. */
   async swap(compiled: CompiledPolicy): Promise<void> {
     this.#compiled = compiled
-    await Promise.all(this.#each.map((thread) => thread.swap(compiled)))
+    await Promise.all(this.all.map((thread) => thread.swap(compiled)))
   }
 
   /** Resolves when every queued packet has its verdict and no queue is bound any more. */
   async stop(): Promise<void> {
     this.#isStopping = true
-    await Promise.all(this.#each.map((thread) => thread.stop()))
+    await Promise.all(this.all.map((thread) => thread.stop()))
   }
 
   #threadOf(source: Prefix): PathThread {

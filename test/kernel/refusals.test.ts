@@ -113,6 +113,11 @@ describe('a start that cannot succeed says what is missing, and leaves nothing b
       says: /queue 9713 is taken: process (\d+) \((node|MainThread)\) listens on it\n.*queue\.first/,
     },
     {
+      what: "the queue of the host's own queries is taken",
+      policy: `${SERVICES}metrics: off\nqueue:\n  first: 9712\n`,
+      says: /queue 9713 is taken: process (\d+) \((node|MainThread)\) listens on it\n.*queue\.first/,
+    },
+    {
       what: 'the metrics port is taken',
       policy: SERVICES + OTHER_QUEUE,
       says: /cannot serve metrics on http:\/\/127\.0\.0\.1:9713: the port is taken\n.*metrics\.port/,

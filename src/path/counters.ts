@@ -1,6 +1,6 @@
 import { ANSWER_KINDS } from './dns/answer-kinds.ts'
 import { DNS_KINDS } from './dns/message.ts'
-import { SWEEP_KINDS } from './dns/sweeps.ts'
+import { SWEEP_KINDS } from './dns/walk-records.ts'
 import { REASONS, VERDICTS } from './reasons.ts'
 import { NO_SERVICE } from './service-slots.ts'
 

@@ -136,7 +136,7 @@ export class Pipeline {
 
   fetch(): void {
     this.limits.fetch()
-    this.dns.sweeps.fetch()
+    this.dns.fetch()
     this.retransmissions.ahead.fetch()
   }
 

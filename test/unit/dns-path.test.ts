@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { DnsPolicy } from '../../src/config/policy.ts'
-import { SWEEP_KINDS } from '../../src/path/dns/sweeps.ts'
+import { SWEEP_KINDS } from '../../src/path/dns/walk-records.ts'
 import { Reason, Verdict } from '../../src/path/reasons.ts'
 import { ptrQuery, query, reverseOf } from '../lib/dns-query.ts'
 import { TestPath } from '../lib/path.ts'
@@ -429,7 +429,7 @@ describe('floods', () => {
     expect(served(path, ['203.0.113.1', '203.0.113.3'], now + 999)).toEqual(['203.0.113.1'])
   })
 
-  test('those who were here for half a minute before share half of what is no flood yet', () => {
+  test('those who were here for two whole steps of 16 s before share half of what is no flood yet', () => {
     const path = pathOf({ flood: FLOOD })
     const honest = crowd(40)
     for (const from of honest) attend(path, from, START, 1)

@@ -102,4 +102,18 @@ describe('BucketTable', () => {
     table.clearStrikes(slot)
     expect(table.strike(slot, 10_002, 10)).toBe(1)
   })
+
+  test('who came is here for 32 s when two whole steps of 16 s have passed', () => {
+    const { table } = createTable(16)
+    const hereMs = (cameMs: number, atMs: number) => {
+      const slot = table.insert(0, cameMs, 1, 0)
+      for (const ms of [cameMs, atMs]) table.attend(slot, ms)
+      return table.attendedMs(slot, atMs)
+    }
+    expect(hereMs(15_999, 47_999)).toBe(16_000)
+    expect(hereMs(15_999, 48_000)).toBe(32_000)
+    expect(hereMs(0, 47_999)).toBe(16_000)
+    expect(hereMs(16_000, 63_999)).toBe(16_000)
+    expect(hereMs(16_000, 64_000)).toBe(32_000)
+  })
 })

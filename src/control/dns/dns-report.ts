@@ -8,7 +8,10 @@ import { lookupsAlarm, UNSOLICITED_ALARM, unsolicitedAnswers } from './dns-alarm
 
 const SHOWN = 10
 
-/** What `sluice status --dns` shows. Counts of sources and networks are of the last ten to twenty minutes, and lower bounds. */
+/**
+ * What `sluice status --dns` shows. Counts of sources and networks are of the last ten to twenty minutes, and lower bounds,
+ * or estimates of those where there are many (`HeavyHitters`).
+ */
 export interface DnsReport {
   /** Who sends most queries to the DNS services. */
   readonly queriers: readonly { readonly source: string; readonly queries: number }[]

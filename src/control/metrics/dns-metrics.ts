@@ -1,7 +1,7 @@
 import { ANSWER_KINDS } from '../../path/dns/answer-kinds.ts'
 import { DNS_KINDS } from '../../path/dns/message.ts'
 import type { ReverseRateState } from '../../path/dns/reverse-rate.ts'
-import { SWEEP_KINDS } from '../../path/dns/sweeps.ts'
+import { SWEEP_KINDS } from '../../path/dns/walk-records.ts'
 import { lookupsAlarm, UNSOLICITED_ALARM, unsolicitedAnswers } from '../dns/dns-alarms.ts'
 import { hostReverseRate } from '../dns/reverse-floods.ts'
 import type { DaemonState } from '../state.ts'

@@ -1,6 +1,6 @@
 import type { Mode } from '../../config/policy.ts'
 import type { BucketReading } from '../../path/bucket-reader.ts'
-import type { SweepEvidence } from '../../path/dns/sweeps.ts'
+import type { SweepEvidence } from '../../path/dns/walk-records.ts'
 import type { VerdictName } from '../../path/reasons.ts'
 import type { Outcome } from '../evidence/outcome.ts'
 import type { PanicRow } from '../panic-marker.ts'

@@ -12,7 +12,8 @@ import * as parsing from './parse.ts'
 import * as networks from './reverse-network.ts'
 import { FloodShare, NO_SHARE, ReverseRate } from './reverse-rate.ts'
 import { Slips } from './slips.ts'
-import { SweepKind, Sweeps } from './sweeps.ts'
+import { Sweeps } from './sweeps.ts'
+import { SweepKind } from './walk-records.ts'
 
 // Constants of this module cost compiled code nothing; an import is looked up each time, a function too.
 const { asksForName, parseDns } = parsing
@@ -32,8 +33,14 @@ const UNSHARED = -2
 /** For so long before a flood a source must have asked, without a pause and without a refusal, to be served in it. */
 const STEADY_MS = 600_000
 
-/** For so long to be no stranger, but one of those who share what is set apart for them. */
+/** For so long, in whole steps of `BucketTable.attend`, to be no stranger, but one of those who share what is set apart. */
 const HERE_MS = 32_000
+
+/** Of a batch: for fewer, nothing is read ahead. */
+const WORTH_WHILE = 4
+
+/** Nobody takes an interest in them while sources are few. */
+const COUNT_MASK = 0xffff
 
 /**
  * What becomes of a datagram for a DNS service: first what is asked is looked at, then it draws from the
@@ -49,6 +56,9 @@ export class Dns {
   declare private readonly queriers: HeavyHitters
   declare private readonly reverseNetworks: HeavyHitters
   declare private readonly replies: Slips
+  /** Reverse queries since `fetch`, and those of them that belong to a sweep. */
+  #reverse = 0
+  #walking = 0
 
   constructor(shared: SharedState, counters: PathCounters, limits: Limits) {
     const { dns, seed } = shared
@@ -61,11 +71,22 @@ export class Dns {
     this.replies = new Slips(seed[2]!)
   }
 
-  /** Notes what `judge` will look at for `view` besides the buckets of its service. */
+  /**
+   * Notes what `judge` will look at for `view` besides the buckets of its service, by what it had to look at for the
+   * last batch: where hardly anybody asks for reverse names, to look for those would cost more than it spares.
+   */
   expect(bytes: Uint8Array, view: PacketView): void {
-    if (!asksForName(bytes, view.payloadStart, view.payloadEnd)) return
+    if (this.#reverse < WORTH_WHILE || !asksForName(bytes, view.payloadStart, view.payloadEnd)) return
     this.limits.expect(view, REVERSE_SET)
     this.sweeps.expect(view)
+    if (this.#walking >= WORTH_WHILE) this.limits.expect(view, SWEEP_SET)
+  }
+
+  /** Has what was noted in the cache; a batch begins. */
+  fetch(): void {
+    this.sweeps.fetch()
+    this.#reverse = 0
+    this.#walking = 0
   }
 
   /** `Reason.withinLimit` or `Reason.cutShort`, or why the datagram is refused. */
@@ -96,11 +117,13 @@ export class Dns {
   #judgeReverse(view: PacketView, service: number, policy: CompiledPolicy, nowMs: number): Reason {
     const { rate } = this
     const hasFloods = policy.floodFactor !== 0
+    this.#reverse = (this.#reverse + 1) & COUNT_MASK
     if (hasFloods) rate.advance(policy, nowMs)
     const isFlooded = hasFloods && rate.isFlooded
     // During a flood, forged addresses would wash out the records of those who do walk.
     const sweep =
       policy.sweepNames === 0 ? NO_SWEEP : this.sweeps.note(view, this.message, policy, nowMs, !isFlooded)
+    if (sweep !== NO_SWEEP) this.#walking = (this.#walking + 1) & COUNT_MASK
     const usual = this.limits.knownAs(view, service, nowMs) === UNKNOWN ? ORDINARY : KNOWN
     if (sweep !== NO_SWEEP && this.#isRefused(view, SWEEP_SET, policy, nowMs, usual)) return Reason.sweep
     const share = isFlooded && usual === ORDINARY ? this.#shareOf(view, service, nowMs) : UNSHARED

@@ -61,6 +61,7 @@ export function asksForName(bytes: Uint8Array, start: number, end: number): bool
 /** The kind; `cutShort` where the bytes end too early. */
 function readMessage(message: DnsMessage, bytes: Uint8Array, start: number, end: number): DnsKind {
   if (start + HEADER_BYTES > end) return CUT_SHORT
+  if (isPlainQuery(bytes, start)) return readQuestion(message, bytes, start + HEADER_BYTES, end)
   const flags = uint16(bytes, start + 2)
   if ((flags & 0x8000) !== 0) {
     // What it answers is told by the question that it repeats.
@@ -85,7 +86,23 @@ function readMessage(message: DnsMessage, bytes: Uint8Array, start: number, end:
   return kind
 }
 
+/** Whether the header is that of nearly all: a query with opcode QUERY, one question, no answers and no authorities. */
+function isPlainQuery(bytes: Uint8Array, start: number): boolean {
+  return (
+    ((bytes[start + 2]! & 0xf8) |
+      bytes[start + 4]! |
+      (bytes[start + 5]! ^ 1) |
+      bytes[start + 6]! |
+      bytes[start + 7]! |
+      bytes[start + 8]! |
+      bytes[start + 9]!) ===
+    0
+  )
+}
+
 function readQuestion(message: DnsMessage, bytes: Uint8Array, nameStart: number, end: number): DnsKind {
+  const { labelAt } = message
+  const nameEnd = nameStart + MOST_NAME_BYTES
   let at = nameStart
   let labels = 0
   for (;;) {
@@ -93,20 +110,21 @@ function readQuestion(message: DnsMessage, bytes: Uint8Array, nameStart: number,
     const length = bytes[at]!
     if (length === 0) break
     // Compression pointers too: the first name of a message has nothing to point at.
-    if (length > MOST_LABEL_BYTES || at + 1 + length + 1 - nameStart > MOST_NAME_BYTES) return MALFORMED
-    message.labelAt[labels++] = at
+    if (length > MOST_LABEL_BYTES || at + length + 2 > nameEnd) return MALFORMED
+    labelAt[labels++] = at
     at += 1 + length
   }
   message.labels = labels
   if (at + 5 > end) return CUT_SHORT
-  message.type = uint16(bytes, at + 1)
+  const type = uint16(bytes, at + 1)
+  message.type = type
   message.class = uint16(bytes, at + 3)
   // AXFR is for TCP (RFC 5936, 4.2), OPT is no question, and type 0 is reserved (RFC 6895, 3.1).
-  if (message.type === AXFR || message.type === OPT || message.type === 0) return MALFORMED
+  if (type === AXFR || type === OPT || type === 0) return MALFORMED
   message.questionEnd = at + 5
-  const asksForNames = message.type === PTR || message.type === ANY
+  if (type !== PTR && type !== ANY) return FORWARD
   const isInternet = message.class === IN || message.class === ANY
-  if (!asksForNames || !isInternet || !isReverseName(message, bytes)) return FORWARD
+  if (!isInternet || !isReverseName(message, bytes)) return FORWARD
   readReverseName(message, bytes)
   return REVERSE
 }

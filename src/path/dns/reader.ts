@@ -5,7 +5,8 @@ import { PathCounters } from '../counters.ts'
 import type { SharedState } from '../shared.ts'
 import { sourceKey } from '../source-ring.ts'
 import { ReverseRate, type ReverseRateState } from './reverse-rate.ts'
-import { type SweepEvidence, Sweeps } from './sweeps.ts'
+import { Sweeps } from './sweeps.ts'
+import type { SweepEvidence } from './walk-records.ts'
 
 /** What a path thread has found in the reverse queries of a source, and of its network; `undefined`: it has none. */
 export interface Walks {

@@ -13,7 +13,7 @@ const POLICY = new URL('../../../rules/sluice.yaml', import.meta.url)
 const SWEEP = 2000
 const FLOOD = 30_000
 
-/** Seconds of a flood from forged addresses, and so long its clients were here before: it takes half a minute. */
+/** Seconds of a flood from forged addresses, and so long its clients were here before: it takes up to 48. */
 const FORGED = 10
 const RESIDENCE = 50
 

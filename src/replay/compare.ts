@@ -15,7 +15,7 @@ export interface Comparison {
 }
 
 export function compareOutcomes(before: Outcome, after: Outcome): Comparison {
-  const limited = [refusedSources(before), refusedSources(after)] as const
+  const limited = [refusedSources(before.sources), refusedSources(after.sources)] as const
   const banned = [firstBans(before), firstBans(after)] as const
   const limitedKey = ({ source, service }: RefusedSource) => `${source} ${service}`
   const bannedKey = ({ source }: BanRow) => source

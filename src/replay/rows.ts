@@ -108,30 +108,36 @@ export function serviceRows(outcome: Outcome): ServiceRow[] {
   })
 }
 
+/** All buckets that are remembered. */
+export function recordsOf(outcome: Outcome): BucketRecord[] {
+  return [...outcome.sources, ...outcome.networks, ...outcome.totalRecords()]
+}
+
 /** Buckets that refused, those that refused most on top. */
-export function limitedRows(outcome: Outcome): BucketRow[] {
-  return records(outcome)
+export function limitedRows(policy: Policy, records: readonly BucketRecord[]): BucketRow[] {
+  return records
     .filter(({ refused }) => refused > 0)
-    .map((record) => bucketRow(outcome.policy, record))
+    .map((record) => bucketRow(policy, record))
     .sort((a, b) => b.refused - a.refused || compareRows(a, b))
 }
 
 /** Buckets that refused nothing and were used up nearly, the emptiest on top. */
-export function closeRows(outcome: Outcome): BucketRow[] {
-  return records(outcome)
+export function closeRows(policy: Policy, records: readonly BucketRecord[]): BucketRow[] {
+  return records
     .filter(({ kind, refused, banned, limit, burstNeeded }) => {
       // A ban from all ports may be what kept a source below the limit of this service.
       const isHeldBack = refused > 0 || (kind === 'source' && banned > 0)
       return !isHeldBack && limit !== undefined && burstNeeded >= limit.burst * CLOSE
     })
-    .map((record) => bucketRow(outcome.policy, record))
+    .map((record) => bucketRow(policy, record))
     .sort((a, b) => b.burstNeeded / b.burst - a.burstNeeded / a.burst || compareRows(a, b))
 }
 
 /** Sources that any limit refused, in the order of time. */
-export function refusedSources({ sources }: Outcome): RefusedSource[] {
-  return [...sources]
+export function refusedSources(records: Iterable<BucketRecord>): RefusedSource[] {
+  return [...records]
     .flatMap((record) => {
+      if (record.kind !== 'source') return []
       const first = earlier(record.firstRefusal, record.firstRefusalByOthers)
       if (first === undefined) return []
       const { who, service, attempts, accepted, refused, refusedByOthers, banned } = record
@@ -164,10 +170,6 @@ export function sessionRows({ sessions }: Outcome): SourceSessions[] {
 /** Bans, in the order of time. */
 export function banRows({ bans }: Outcome): BanRow[] {
   return bans.map(({ start, offence = null, ...ban }) => ({ ...ban, offence, ...at(start) }))
-}
-
-function records(outcome: Outcome): BucketRecord[] {
-  return [...outcome.sources, ...outcome.networks, ...outcome.totalRecords()]
 }
 
 function bucketRow(policy: Policy, record: BucketRecord): BucketRow {

@@ -13,6 +13,7 @@ import {
   closeRows,
   limitedRows,
   type RefusedSource,
+  recordsOf,
   refusedSources,
   type ServiceRow,
   type SourceSessions,
@@ -111,17 +112,18 @@ function inferredFrom(inference: Inference | undefined): Summary['local']['infer
 
 function summarizePolicy({ file, outcome }: NamedOutcome): PolicySummary {
   const { policy }: { policy: Policy } = outcome
+  const records = recordsOf(outcome)
   return {
     file,
     mode: policy.mode,
     jitter: policy.ban.jitter,
     services: serviceRows(outcome),
     unsolicitedAnswers: outcome.unsolicitedAnswers,
-    limited: limitedRows(outcome),
-    sources: refusedSources(outcome),
+    limited: limitedRows(policy, records),
+    sources: refusedSources(records),
     banned: banRows(outcome),
     sessions: sessionRows(outcome),
-    close: closeRows(outcome),
+    close: closeRows(policy, records),
     leftOut: {
       sources: outcome.sources.forgotten,
       networks: outcome.networks.forgotten,

@@ -34,9 +34,10 @@ export class FlowTable {
   readonly packets: Float64Array
   readonly bytes: Float64Array
   readonly #table: BucketTable
-  readonly #tuples: Uint32Array
+  /** Signed, here and below: V8 keeps such numbers without a box. */
+  readonly #tuples: Int32Array
   readonly #families: Uint8Array
-  readonly #tuple = new Uint32Array(WORDS)
+  readonly #tuple = new Int32Array(WORDS)
   /** Of an address of the packet at hand. */
   #words = 0
   #high = 0
@@ -57,7 +58,7 @@ export class FlowTable {
     this.lastMs = new Float64Array(slots)
     this.packets = new Float64Array(2 * slots)
     this.bytes = new Float64Array(2 * slots)
-    this.#tuples = new Uint32Array(WORDS * slots)
+    this.#tuples = new Int32Array(WORDS * slots)
     this.#families = new Uint8Array(slots)
   }
 
@@ -110,8 +111,7 @@ export class FlowTable {
     const length = addressBits(family)
     const bytes = new Uint8Array(length / 8)
     const view = new DataView(bytes.buffer)
-    for (let word = 0; word < length / 32; word++)
-      view.setUint32(4 * word, this.#tuples[slot * WORDS + word]!)
+    for (let word = 0; word < length / 32; word++) view.setInt32(4 * word, this.#tuples[slot * WORDS + word]!)
     return { family, bytes, length }
   }
 
@@ -123,30 +123,28 @@ export class FlowTable {
   /** Fills `#tuple` and its two hashes, each a round of multiplication for every word that is in use. */
   #read({ bytes, sourceAt, destinationAt, view }: Attempt, isFromServer: boolean): void {
     const tuple = this.#tuple
+    const data = view.dataOf(bytes)
     const { sourcePort, destinationPort } = view
     const clientAt = isFromServer ? destinationAt : sourceAt
     const serverAt = isFromServer ? sourceAt : destinationAt
     const ports = isFromServer ? (destinationPort << 16) | sourcePort : (sourcePort << 16) | destinationPort
-    tuple[PORTS] = ports
-    this.#high = ports
-    this.#low = ports
-    this.#words = view.family === 4 ? 1 : 4
-    for (let word = 0; word < this.#words; word++) {
-      const client = uint32(bytes, clientAt + 4 * word)
-      const server = uint32(bytes, serverAt + 4 * word)
+    const words = view.family === 4 ? 1 : 4
+    let high = ports
+    let low = ports
+    for (let word = 0; word < words; word++) {
+      const client = data.getInt32(clientAt + 4 * word)
+      const server = data.getInt32(serverAt + 4 * word)
       tuple[word] = client
       tuple[4 + word] = server
-      this.#mix(client, server)
+      high = Math.imul(high ^ client, 0x9e3779b1)
+      high = Math.imul(high ^ (high >>> 15) ^ server, 0xc2b2ae35)
+      low = Math.imul(low ^ server, 0x85ebca6b)
+      low = Math.imul(low ^ (low >>> 13) ^ client, 0x27d4eb2f)
     }
-    this.#high >>>= 0
-    this.#low >>>= 0
-  }
-
-  #mix(client: number, server: number): void {
-    const high = Math.imul(this.#high ^ client, 0x9e3779b1)
-    this.#high = Math.imul(high ^ (high >>> 15) ^ server, 0xc2b2ae35)
-    const low = Math.imul(this.#low ^ server, 0x85ebca6b)
-    this.#low = Math.imul(low ^ (low >>> 13) ^ client, 0x27d4eb2f)
+    tuple[PORTS] = ports
+    this.#words = words
+    this.#high = high
+    this.#low = low
   }
 
   /** Families are told apart by the table's tag. */
@@ -160,8 +158,4 @@ export class FlowTable {
     }
     return true
   }
-}
-
-function uint32(bytes: Uint8Array, at: number): number {
-  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
 }

@@ -224,6 +224,7 @@ function toOutcomeModel(
         leastBytes: file.least,
         failedBytes: file.failed,
         largeFromBytes: file.largeFrom,
+        largeLeastBytes: file.largeLeast,
         largeFailedBytes: file.largeFailed,
         largeFailedPackets: file.largePackets,
         succeededBytes: file.succeeded,

@@ -81,7 +81,8 @@ export interface LoginModel {
   readonly failedBytes: number
   /** When the client has sent so much, its keys were large, and the server's answer was. */
   readonly largeFromBytes: number
-  /** Then failed sessions have this at most, and so few packets from the client. */
+  /** Then failed sessions have this at least, that at most, and so few packets from the client. */
+  readonly largeLeastBytes: number
   readonly largeFailedBytes: number
   readonly largeFailedPackets: number
   /** From here on, a session has succeeded. */

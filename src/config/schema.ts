@@ -70,13 +70,15 @@ const bytes = integer(0, 1_000_000)
 const packets = integer(0, 10_000)
 
 /** The numbers by default: see docs/outcomes.md. */
-function loginModel(least: number, failed: number, largeFailed: number, succeeded: number) {
+/** @param large the least and the most of a session that has failed, with large keys */
+function loginModel(least: number, failed: number, large: readonly [number, number], succeeded: number) {
   return {
     least: value(bytes, least),
     failed: value(bytes, failed),
     largeFrom: value(bytes, 2800),
-    largeFailed: value(bytes, largeFailed),
-    largePackets: value(packets, 20),
+    largeLeast: value(bytes, large[0]),
+    largeFailed: value(bytes, large[1]),
+    largePackets: value(packets, 18),
     succeeded: value(bytes, succeeded),
     grace: value(duration(SECOND, 7 * DAY), '150s'),
   }
@@ -130,13 +132,13 @@ export const policyFile = section({
     section({
       ssh: orEmpty(
         section({
-          ...loginModel(1360, 2040, 2910, 6000),
+          ...loginModel(1360, 1860, [2790, 2880], 6000),
           askServer: value(boolean, true),
           opening: value(bytes, 1129),
         }).superRefine(outcomesAreApart, evenIfWrong()),
       ),
       dropbear: orEmpty(
-        section(loginModel(1050, 1250, 2200, 2800)).superRefine(outcomesAreApart, evenIfWrong()),
+        section(loginModel(1050, 1100, [0, 0], 2800)).superRefine(outcomesAreApart, evenIfWrong()),
       ),
       submission: orEmpty(
         section({

@@ -5,7 +5,7 @@
 // Prints the numbers that belong into rules/sluice.yaml and src/config/schema.ts, and the tables of docs/outcomes.md.
 import { parsePolicy } from '../../src/config/load.ts'
 import type { LoginModel, OutcomeKind } from '../../src/config/policy.ts'
-import { type Confusion, confusionOf, isFitted, kindOf, modelsOf, wilson } from './judging.ts'
+import { type Confusion, confusionOf, isCutShort, isFitted, kindOf, modelsOf, wilson } from './judging.ts'
 import { readOpenings, readRows, type SessionRow } from './session-rows.ts'
 
 /** IP and TCP, and the option of timestamps. */
@@ -13,7 +13,7 @@ const HEADERS = { 4: 40, 6: 60 } as const
 const TIMESTAMPS = 12
 const KINDS: readonly OutcomeKind[] = ['ssh', 'dropbear', 'submission', 'smtp']
 
-const rows = [...readRows('rules/outcomes/ssh.tsv'), ...readRows('rules/outcomes/smtp.tsv')]
+const rows = ['ssh', 'smtp'].flatMap((kind) => readRows(`rules/outcomes/${kind}.tsv`))
 const openings = readOpenings('rules/outcomes/ssh-servers.tsv')
 const models = modelsOf(KINDS.map(policyOf), openings)
 
@@ -64,15 +64,19 @@ function share(count: number, all: number): string {
  */
 function fitLogin(fitted: readonly SessionRow[]): string {
   const failures = fitted.filter(({ truth }) => truth === 'failed')
-  const successes = fitted.filter(({ truth }) => truth === 'succeeded')
+  const successes = fitted.filter((row) => row.truth === 'succeeded' && !isCutShort(row))
   const tried = (row: SessionRow) => fromServer(row) - moves(row).leastBytes
   const succeeded = (row: SessionRow) => fromServer(row) - moves(row).failedBytes
-  const hasLargeKeys = (row: SessionRow) => fromClient(row) >= 2800 && row.packetsToServer <= 20
+  const hasLargeKeys = (row: SessionRow) => fromClient(row) >= 2800 && row.packetsToServer <= 18
   const tens = (bytes: number) => Math.floor(bytes / 10) * 10
+  const oneTry = failures.filter((row) => hasLargeKeys(row) && row.tries === 1)
+  const largeLeast = oneTry.length === 0 ? 0 : tens(0.98 * Math.min(...oneTry.map(tried)))
+  const large = successes.filter(hasLargeKeys).map(tried)
   const numbers = {
     least: tens(0.95 * Math.min(...failures.map(tried))),
     failed: tens(0.98 * Math.min(...successes.map(succeeded))),
-    largeFailed: tens(0.98 * Math.min(...successes.filter(hasLargeKeys).map(tried))),
+    largeLeast,
+    largeFailed: tens(0.98 * Math.min(...large.filter((bytes) => bytes >= largeLeast))),
     succeeded: Math.ceil((1.5 * Math.max(...failures.map(tried))) / 100) * 100,
   }
   return `${JSON.stringify(numbers)}\n${fitTries(failures)}\n`

@@ -15,15 +15,25 @@ export function isFitted(run: number): boolean {
 /** How many of the sessions with each truth were judged how. */
 export type Confusion = Record<Truth, Record<Outcome, number>>
 
-/** Judges each row with the model that `modelOf` has for it. */
+/** Judges each row with the model that `modelOf` has for it, and what is known of its TCP timestamps. */
 export function confusionOf(
   rows: readonly SessionRow[],
   modelOf: (row: SessionRow) => OutcomeModel,
+  timestampsOf = ({ timestamps }: SessionRow): boolean | undefined => timestamps === 1,
 ): Confusion {
   const none = () => ({ failed: 0, succeeded: 0, unclear: 0 })
   const confusion = { none: none(), failed: none(), succeeded: none() }
-  for (const row of rows) confusion[row.truth][judgeSession(sessionOf(row), modelOf(row))]++
+  for (const row of rows)
+    confusion[row.truth][judgeSession(sessionOf(row, timestampsOf(row)), modelOf(row))]++
   return confusion
+}
+
+/**
+ * A client that hangs up as soon as its login is accepted, before the server has said what it is good for: as small as a
+ * refusal, so nothing can tell it. Only guessers were seen to do so.
+ */
+export function isCutShort({ name }: SessionRow): boolean {
+  return name === 'hydra: right'
 }
 
 /** The kind of service that a measured session was with. */
@@ -47,14 +57,14 @@ export function modelsOf(
   }
 }
 
-function sessionOf(row: SessionRow): Session {
+function sessionOf(row: SessionRow, hasTimestamps: boolean | undefined): Session {
   const address = parsePrefix(row.family === 4 ? '198.51.100.7' : '2001:db8::7')
   return {
     source: address,
     address,
     service: row.kind,
     durationMs: row.durationMs,
-    hasTimestamps: row.timestamps === 1,
+    hasTimestamps,
     toServer: { packets: row.packetsToServer, bytes: row.bytesToServer },
     toClient: { packets: row.packetsToClient, bytes: row.bytesToClient },
   }

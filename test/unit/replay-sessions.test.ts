@@ -18,6 +18,7 @@ const MODEL: OutcomeModel = {
   leastBytes: 1000,
   failedBytes: 2000,
   largeFromBytes: 2800,
+  largeLeastBytes: 2000,
   largeFailedBytes: 2900,
   largeFailedPackets: 20,
   succeededBytes: 6000,

@@ -18,12 +18,6 @@ const KEY_BYTES: readonly (readonly [algorithm: RegExp, bytes: number])[] = [
 ]
 
 /**
- * So much of what keys add is left unused: clients without TCP timestamps, as on Windows, have twelve bytes less in each
- * packet than is reckoned with. A small success of theirs must not look like a failure for having more keys.
- */
-const MARGIN_BYTES = 150
-
-/**
  * `model` as it holds for a server that begins with `opening`. All sessions have the opening, so all bounds move by
  * what it has more or less. From 6.8 on OpenSSH tells its host keys to everybody who has logged in, so a
  * success has what these have more than one small one, and a failure can be told up to there.
@@ -36,11 +30,12 @@ export function moveBounds(model: LoginModel, opening: SshOpening): LoginModel |
   const more = opening.bytes - openingBytes
   const succeededBytes = model.succeededBytes + Math.max(0, more)
   const keys = keyBytes(opening) - SMALLEST_KEY_BYTES
-  const failedBytes = model.failedBytes + more + (keys < 0 ? keys : Math.max(0, keys - MARGIN_BYTES))
+  const failedBytes = model.failedBytes + more + keys
   return {
     ...model,
     leastBytes: model.leastBytes + more,
     failedBytes: Math.min(succeededBytes - 1, failedBytes),
+    largeLeastBytes: model.largeLeastBytes + more,
     // Not by the keys: a client that only seems to have large ones has sent as much for other reasons.
     largeFailedBytes: model.largeFailedBytes + more,
     succeededBytes,

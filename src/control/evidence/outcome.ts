@@ -65,10 +65,10 @@ function judgeLogin(
   if (bytes < model.leastBytes) return 'unclear'
   if (bytes <= model.failedBytes) return 'failed'
   // Post-quantum keys are large, both ways. A session with small ones is as large when it succeeds; then
-  // the client has packets for its channel.
-  const hasLargeKeys = payloadBytes(toServer, headers) >= model.largeFromBytes
-  const isFailed = bytes <= model.largeFailedBytes && toServer.packets <= model.largeFailedPackets
-  return hasLargeKeys && isFailed ? 'failed' : 'unclear'
+  // the client has packets for its channel. RSA keys of users make a client send as much, but seldom the server.
+  const mayHaveLargeKeys = payloadBytes(toServer, headers) >= model.largeFromBytes
+  const isAsLarge = bytes >= model.largeLeastBytes && bytes <= model.largeFailedBytes
+  return mayHaveLargeKeys && isAsLarge && toServer.packets <= model.largeFailedPackets ? 'failed' : 'unclear'
 }
 
 /** A mail makes the client's packets large; passwords are many small ones. */

@@ -147,6 +147,7 @@ function judgingBy(model: LoginModel, openings: readonly (SshOpening | undefined
     ...model,
     leastBytes: Math.max(...all.map(({ leastBytes }) => leastBytes)),
     failedBytes: Math.min(...all.map(({ failedBytes }) => failedBytes)),
+    largeLeastBytes: Math.max(...all.map(({ largeLeastBytes }) => largeLeastBytes)),
     largeFailedBytes: Math.min(...all.map(({ largeFailedBytes }) => largeFailedBytes)),
     succeededBytes: Math.max(...all.map(({ succeededBytes }) => succeededBytes)),
   }

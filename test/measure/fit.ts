@@ -13,7 +13,8 @@ const HEADERS = { 4: 40, 6: 60 } as const
 const TIMESTAMPS = 12
 const KINDS: readonly OutcomeKind[] = ['ssh', 'dropbear', 'submission', 'smtp']
 
-const rows = ['ssh', 'smtp'].flatMap((kind) => readRows(`rules/outcomes/${kind}.tsv`))
+const all = ['ssh', 'smtp'].flatMap((kind) => readRows(`rules/outcomes/${kind}.tsv`))
+const rows = all.filter((row) => !isCutShort(row))
 const openings = readOpenings('rules/outcomes/ssh-servers.tsv')
 const models = modelsOf(KINDS.map(policyOf), openings)
 
@@ -32,7 +33,7 @@ for (const kind of KINDS) {
   if (kind === 'ssh')
     print(
       'guessers',
-      judged.filter(({ name }) => /^(hydra|medusa|ncrack|paramiko: wrong|sshpass)/.test(name)),
+      judged.filter(({ name }) => /^(hydra|medusa|ncrack|paramiko: wrong|patator|sshpass)/.test(name)),
     )
 }
 
@@ -64,7 +65,7 @@ function share(count: number, all: number): string {
  */
 function fitLogin(fitted: readonly SessionRow[]): string {
   const failures = fitted.filter(({ truth }) => truth === 'failed')
-  const successes = fitted.filter((row) => row.truth === 'succeeded' && !isCutShort(row))
+  const successes = fitted.filter(({ truth }) => truth === 'succeeded')
   const tried = (row: SessionRow) => fromServer(row) - moves(row).leastBytes
   const succeeded = (row: SessionRow) => fromServer(row) - moves(row).failedBytes
   const hasLargeKeys = (row: SessionRow) => fromClient(row) >= 2800 && row.packetsToServer <= 18

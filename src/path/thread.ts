@@ -7,6 +7,7 @@ import {
   OUT_INTERFACE_WORD,
   PACKET_WORDS,
   PacketQueue,
+  QUEUE_COUNTERS,
   type QueueOptions,
   SLIP,
 } from '../kernel/queue.ts'
@@ -25,7 +26,7 @@ export interface PathThreadData {
   readonly ownQueries: QueueOptions | undefined
   readonly policy: CompiledPolicy
   readonly shared: SharedState
-  /** `QUEUE_COUNTERS` doubles: the addon's own counters as of the last batch, for other threads to read. */
+  /** `QUEUE_COUNTERS` doubles: the addon's own counters, at most a second old, for other threads to read. Batches and packets are those of `queue` alone. */
   readonly queueCounters: SharedArrayBuffer
   /** Throw at this packet: how the tests see what a defect here would do. */
   readonly faultAtPacket: number | undefined
@@ -55,6 +56,12 @@ export type FromPathThread =
 const WARM_UP_PACKETS = 20_000
 const WARM_UP_MS = 500
 
+/** How old the shared counters of the queues may be while no packets come. */
+const SHARE_MS = 1000
+
+/** In `QUEUE_COUNTERS`, behind batches and packets: from here on they say what goes wrong. */
+const FIRST_FAULT = QUEUE_COUNTERS.indexOf('packets') + 1
+
 const port = parentPort!
 const {
   queue: queueOptions,
@@ -74,7 +81,7 @@ const queues: PacketQueue[] = []
 let packetsLeft = faultAtPacket ?? Number.POSITIVE_INFINITY
 
 function onBatch(queue: PacketQueue, count: number): void {
-  const { bytes, packets, verdicts, nowMs, counters } = queue
+  const { bytes, packets, verdicts, nowMs } = queue
   const now = nowMs[0]!
   pipeline.holds.beginBatch(count, count === BATCH_MAX, pipeline.policy, now)
   if (pipeline.isLarge) readAhead(queue, count)
@@ -92,7 +99,7 @@ function onBatch(queue: PacketQueue, count: number): void {
     // What was not judged keeps the verdict it came with: accept.
     pipeline.counters.decisions[decisionIndex(NO_SERVICE, Verdict.accept, Reason.fault)]! += count - i
     pipeline.counters.addBatch(nowMs[1]! / 1e6)
-    sharedQueueCounters.set(counters)
+    shareCounters()
   }
   if (pipeline.takePromoted() > 0) port.postMessage(promotionsWaiting)
   if (pipeline.holds.takeHandedOver() > 0) port.postMessage(holdsWaiting)
@@ -119,12 +126,22 @@ function readAhead({ bytes, packets }: PacketQueue, count: number): void {
   pipeline.fetch()
 }
 
+function shareCounters(): void {
+  const judged = queues[0]!.counters
+  const own = queues[1]?.counters
+  for (let i = 0; i < judged.length; i++) {
+    sharedQueueCounters[i] = judged[i]! + (own !== undefined && i >= FIRST_FAULT ? own[i]! : 0)
+  }
+}
+
 function openQueue(options: QueueOptions, judge: (queue: PacketQueue, count: number) => void): void {
   const queue: PacketQueue = new PacketQueue(options, (count) => judge(queue, count))
   queues.push(queue)
 }
 
 function serve(): void {
+  // A message without a packet makes no batch, and what becomes of a batch's verdicts is counted behind it.
+  setInterval(shareCounters, SHARE_MS).unref()
   port.on('message', (message: ToPathThread) => {
     if (message.type === 'policy') {
       pipeline.policy = message.policy

@@ -218,3 +218,27 @@ test.each([
   await expectNoPacketLeft(sluice)
   await expectNobodyHarmed()
 })
+
+test.each([
+  ['its queue', 'off', () => knock(2222)],
+  ["that of the host's own queries", '{alarm: 1000}', async () => ask()],
+])('what goes wrong on %s before the first packet is counted', async (_, induced, send) => {
+  // Nobody but this test knocks there.
+  const policy = POLICY.replace('[22]', '[2222]').replace('induced: off', `induced: ${induced}`)
+  const sluice = await Sluice.start(scene.server, policy, {
+    env: { LD_PRELOAD: faultLibrary, FAULT: 'recv-unknown-type:1' },
+  })
+  const malformed = () => sluice.metric('sluice_netlink_events_total{event="malformed"}')
+  expect(await malformed()).toBe(0)
+  await send()
+  await eventually('it is counted', async () => (await malformed()) === 1)
+})
+
+function knock(port: number): Promise<number> {
+  return connections(scene.client, { to: SERVER[4], port, from: ATTACKER[4], count: 1, timeoutMs: 300 })
+}
+
+/** A datagram to a name server, whatever is in it. */
+function ask(): void {
+  scene.server.run('bash', '-c', `echo > /dev/udp/${HONEST[4]}/53`)
+}

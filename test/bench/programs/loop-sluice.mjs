@@ -1,9 +1,16 @@
-// Drains a queue with the built path, as `loop ... paced` does in C. Arguments: QUEUE POLICY-FILE
+// Drains a queue with the built path, as `loop ... paced` does in C. Arguments: QUEUE POLICY-FILE [REPLY-MARK]
 // For each number on standard input answers so many packets and prints the nanoseconds, those of CPU in user
 // mode, and how many packets were dropped.
 import { readSync } from 'node:fs'
 import { loadPolicy } from '../../../dist/config/load.js'
-import { DROP, LENGTH_WORD, OFFSET_WORD, PACKET_WORDS, PacketQueue } from '../../../dist/kernel/queue.js'
+import {
+  DROP,
+  LENGTH_WORD,
+  OFFSET_WORD,
+  PACKET_WORDS,
+  PacketQueue,
+  SLIP,
+} from '../../../dist/kernel/queue.js'
 import { compilePolicy } from '../../../dist/path/compile.js'
 import { KnownGood } from '../../../dist/path/known-good.js'
 import { Pipeline } from '../../../dist/path/pipeline.js'
@@ -11,7 +18,7 @@ import { Verdict } from '../../../dist/path/reasons.js'
 import { ServiceSlots } from '../../../dist/path/service-slots.js'
 import { createSharedState } from '../../../dist/path/shared.js'
 
-const [number, file] = process.argv.slice(2)
+const [number, file, replyMark] = process.argv.slice(2)
 const policy = loadPolicy(file)
 const shared = createSharedState(policy.sources, KnownGood.create())
 // One for all drains, as a path thread has one: V8 compiles its addresses into the code.
@@ -22,7 +29,7 @@ let started
 let cpu
 
 const queue = new PacketQueue(
-  { ...policy.queue, first: Number(number), count: 1, replyMark: undefined },
+  { ...policy.queue, first: Number(number), count: 1, replyMark: replyMark && Number(replyMark) },
   (count) => {
     const { bytes, packets, verdicts, nowMs } = queue
     const now = nowMs[0]
@@ -34,7 +41,7 @@ const queue = new PacketQueue(
     for (let i = 0; i < count; i++) {
       const at = i * PACKET_WORDS
       if (pipeline.judge(bytes, packets[at + OFFSET_WORD], packets[at + LENGTH_WORD], now) === Verdict.drop) {
-        verdicts[i] = DROP
+        verdicts[i] = pipeline.slip && replyMark ? SLIP : DROP
         dropped++
       }
     }

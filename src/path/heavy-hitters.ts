@@ -70,18 +70,7 @@ export class HeavyHitters {
    * @param detail 0 to 255, part of the key
    */
   count(high: number, low: number, family: 4 | 6, detail: number, nowMs: number): void {
-    if (--this.#left > 0) return
-    const sinceMs = nowMs - this.period[0]! * PERIOD_MS
-    if (!(sinceMs >= 0 && sinceMs < PERIOD_MS)) this.#begin(Math.floor(nowMs / PERIOD_MS))
-    const tag = family * 256 + detail
-    let hash = Math.imul(low ^ this.seed, 0x9e3779b1)
-    hash = Math.imul(hash ^ (hash >>> 15) ^ high, 0x85ebca6b)
-    hash = Math.imul(hash ^ (hash >>> 13) ^ tag, 0xc2b2ae35)
-    const set = (hash ^ (hash >>> 16)) & (SETS - 1)
-    this.#add((this.period[0]! & 1) * TABLE_NUMBERS + set * SET_NUMBERS, high | 0, low | 0, tag)
-    if (this.#counted < EXACT) this.#counted++
-    else this.#gap = this.#randomGap()
-    this.#left = this.#gap
+    if (--this.#left <= 0) this.#count(high | 0, low | 0, family * 256 + detail, nowMs)
   }
 
   /** Those counted most often, the most frequent first; their keys are without sign. */
@@ -97,6 +86,20 @@ export class HeavyHitters {
       }
     }
     return [...totals.values()].sort((a, b) => b.count - a.count).slice(0, most)
+  }
+
+  /** Apart, so that V8 needs not inline it wherever somebody is passed over. */
+  #count(high: number, low: number, tag: number, nowMs: number): void {
+    const sinceMs = nowMs - this.period[0]! * PERIOD_MS
+    if (!(sinceMs >= 0 && sinceMs < PERIOD_MS)) this.#begin(Math.floor(nowMs / PERIOD_MS))
+    let hash = Math.imul(low ^ this.seed, 0x9e3779b1)
+    hash = Math.imul(hash ^ (hash >>> 15) ^ high, 0x85ebca6b)
+    hash = Math.imul(hash ^ (hash >>> 13) ^ tag, 0xc2b2ae35)
+    const set = (hash ^ (hash >>> 16)) & (SETS - 1)
+    this.#add((this.period[0]! & 1) * TABLE_NUMBERS + set * SET_NUMBERS, high, low, tag)
+    if (this.#counted < EXACT) this.#counted++
+    else this.#gap = this.#randomGap()
+    this.#left = this.#gap
   }
 
   #begin(period: number): void {

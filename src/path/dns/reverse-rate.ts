@@ -101,7 +101,11 @@ export class ReverseRate {
   advance(policy: CompiledPolicy, nowMs: number): void {
     const numbers = this.numbers
     const sinceMs = nowMs - numbers[SECOND]! * 1000
-    if (sinceMs >= 0 && sinceMs < 1000) return
+    if (!(sinceMs >= 0 && sinceMs < 1000)) this.#advance(policy, nowMs)
+  }
+
+  #advance(policy: CompiledPolicy, nowMs: number): void {
+    const numbers = this.numbers
     const second = Math.floor(nowMs / 1000)
     const passed = second - numbers[SECOND]!
     if (numbers[LEVEL]! < policy.usualPerSecond) numbers[LEVEL] = policy.usualPerSecond

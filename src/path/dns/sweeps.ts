@@ -80,13 +80,22 @@ export class Sweeps {
     const isWhole = message.prefixLength === (message.family === 4 ? 32 : 128)
     // A name below an address or prefix, such as lb._dns-sd._udp (RFC 6763, 11), says nothing about a walk.
     const bit = !message.hasMore && (isWhole || message.family === 6) ? nameBit(message) : NO_BIT
-    const tag = view.family === 6 ? 1 : 0
-    // One after the other: the second may take the place of the first.
-    const source = this.#find(view.sourceHigh, view.sourceLow, 2 | tag, nowMs, mayInsert)
-    const bySource = this.#note(source, message, bit, isWhole, policy, 1, nowMs)
-    const network = this.#find(view.sourceHigh, networkBits(view), 4 | tag, nowMs, mayInsert)
-    const byNetwork = this.#note(network, message, bit, isWhole, policy, NETWORK_FACTOR, nowMs)
-    return bySource === NONE ? byNetwork : bySource
+    const family = view.family === 6 ? 1 : 0
+    let found: SweepKind = NONE
+    // In a loop, so that the code for it is there only once: V8 inlines just so much.
+    for (let isNetwork = 0; isNetwork < 2; isNetwork++) {
+      const low = isNetwork === 0 ? view.sourceLow : networkBits(view)
+      const slot = this.#find(view.sourceHigh, low, ((isNetwork + 1) << 1) | family, nowMs, mayInsert)
+      if (slot < 0) continue
+      const number = BucketTable.numberOf(slot)
+      const factor = isNetwork === 0 ? 1 : NETWORK_FACTOR
+      if (bit !== NO_BIT && this.records.note(number, message, bit, isWhole, policy, factor, nowMs)) {
+        const keptMs = this.records.namesOf(number) * KEPT_MS_PER_NAME
+        this.table.fullAtMs[slot] = nowMs + (keptMs < KEPT_MS ? keptMs : KEPT_MS)
+      }
+      if (found === NONE) found = this.records.kindOf(number)
+    }
+    return found
   }
 
   /** For the control thread: the record of a source or network, by the path's two numbers for it. */
@@ -109,23 +118,5 @@ export class Sweeps {
       this.records.clear(BucketTable.numberOf(slot), nowMs)
     }
     return slot
-  }
-
-  #note(
-    slot: number,
-    message: DnsMessage,
-    bit: number,
-    isWhole: boolean,
-    policy: CompiledPolicy,
-    factor: number,
-    nowMs: number,
-  ): SweepKind {
-    if (slot < 0) return NONE
-    const number = BucketTable.numberOf(slot)
-    if (bit !== NO_BIT && this.records.note(number, message, bit, isWhole, policy, factor, nowMs)) {
-      const keptMs = this.records.namesOf(number) * KEPT_MS_PER_NAME
-      this.table.fullAtMs[slot] = nowMs + (keptMs < KEPT_MS ? keptMs : KEPT_MS)
-    }
-    return this.records.kindOf(number)
   }
 }

@@ -132,7 +132,7 @@ export const policyFile = section({
     section({
       ssh: orEmpty(
         section({
-          ...loginModel(1360, 1860, [2790, 2880], 6000),
+          ...loginModel(1360, 1880, [2790, 2880], 6000),
           askServer: value(boolean, true),
           opening: value(bytes, 1129),
         }).superRefine(outcomesAreApart, evenIfWrong()),

@@ -200,7 +200,7 @@ describe('the sshd of the host is heard, and its sessions are judged by what it 
         expect(stdout).toContain(said)
         expect(server.log()).toContain('sluice reads which host keys this server has')
         const bound = await daemon.metric('sluice_failed_session_bytes{service="ssh"}')
-        // The policy's own is 1,860.
+        // The policy's own is 1,880.
         if (config.length > 0) expect(bound).toBeLessThan(1600)
         else expect(bound).toBeGreaterThan(2200)
       } finally {

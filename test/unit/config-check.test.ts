@@ -129,7 +129,7 @@ service ssh: 22/tcp, 2200-2201/tcp
   known good    50 at once, then 1 a second; at most 110 in a minute, 3,650 in an hour; no other limit counts
   ban           after 5 refusals by the first limit within 10m
   failures      ban at 5 failed logins, of which one is forgotten each 30m
-  sessions      judged as ssh: failed from 1,360 to 1,860 bytes from the server, succeeded from 6,000 on or after 150s; moved by what the sshd of this host says
+  sessions      judged as ssh: failed from 1,360 to 1,880 bytes from the server, succeeded from 6,000 on or after 150s; moved by what the sshd of this host says
 
 service dns: 53/udp, DNS queries, shadow
   each source   no limit

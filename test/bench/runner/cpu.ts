@@ -23,12 +23,18 @@ export function cpuSince(before: ReadonlyMap<number, number>, pid: number): Cpu 
   return { busiest: Math.max(0, ...others), all: spent.reduce((sum, [, cpu]) => sum + cpu, 0) }
 }
 
-function cpuOf(file: string): number {
-  // The name in parentheses may hold anything; utime and stime are the 14th and 15th field.
+/** CPU seconds of the processes that this one has started and that are over. */
+export function childCpu(): number {
+  return cpuOf('/proc/self/stat', 13)
+}
+
+/** @param first field behind the name: utime, with stime behind it, or what both were of the children (proc(5)) */
+function cpuOf(file: string, first = 11): number {
+  // The name in parentheses may hold anything.
   const fields = readFileSync(file, 'utf8')
     .replace(/^.*\) /s, '')
     .split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
+  return (Number(fields[first]) + Number(fields[first + 1])) / TICKS_PER_SECOND
 }
 
 /** Resident memory in bytes. */

@@ -234,6 +234,11 @@ export function dnsPorts({ services }: Pick<Policy, 'services'>): PortRange[] {
     .flatMap(({ ports }) => ports.filter(({ protocol }) => protocol === 'udp'))
 }
 
+/** Whether the kernel may be asked to take a flood of reverse queries from a full queue. */
+export function thinsFloods(policy: Policy): boolean {
+  return policy.holds !== undefined && policy.dns.flood !== undefined && dnsPorts(policy).length > 0
+}
+
 /** Whether datagrams to a service are DNS queries: as it says, or where 53/udp is among its ports. */
 export function speaksDns(service: { ports: readonly PortRange[]; dns?: boolean | undefined }): boolean {
   const isDnsPort = ({ protocol, first, last }: PortRange) => protocol === 'udp' && first <= 53 && last >= 53

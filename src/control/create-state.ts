@@ -12,6 +12,7 @@ import { MemoryBanSets } from './bans/memory-ban-sets.ts'
 import { Suspects } from './bans/suspects.ts'
 import { InducedLookups } from './dns/induced-lookups.ts'
 import { Slip } from './dns/slip.ts'
+import { Thinning } from './dns/thinning.ts'
 import { Evidence } from './evidence/evidence.ts'
 import { SshServers } from './evidence/ssh-servers.ts'
 import { Trust } from './evidence/trust.ts'
@@ -68,6 +69,7 @@ export function createState({ sweeper, ...given }: NewState): DaemonState {
       onBanned: () => {},
     }),
     holds: new Holds({ sets: kernelBanSets, log, now }),
+    thinning: new Thinning({ sets: kernelBanSets, log, now }),
     proofs: new Proofs(policy.ban.proofWindowMs, now),
     suspects: new Suspects(now),
     sessionCounts: new SessionCounts(),

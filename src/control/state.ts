@@ -9,6 +9,7 @@ import type { Holds } from './bans/holds.ts'
 import type { Suspects } from './bans/suspects.ts'
 import type { InducedLookups } from './dns/induced-lookups.ts'
 import type { Slip } from './dns/slip.ts'
+import type { Thinning } from './dns/thinning.ts'
 import type { Evidence } from './evidence/evidence.ts'
 import type { SshServers } from './evidence/ssh-servers.ts'
 import type { Log } from './log/log.ts'
@@ -36,6 +37,7 @@ export interface DaemonState {
   /** Bans that services in shadow mode would have given. */
   readonly watched: Bans
   readonly holds: Holds
+  readonly thinning: Thinning
   /** What is remembered over a restart; `undefined`: nothing. */
   readonly store: Store | undefined
   readonly proofs: Proofs

@@ -1,4 +1,4 @@
-import { ownQueriesQueue, type Policy, type Protocol } from '../config/policy.ts'
+import { ownQueriesQueue, type Policy, type Protocol, thinsFloods } from '../config/policy.ts'
 import type { Iptables } from './iptables.ts'
 import { CHAINS, chainsOf } from './names.ts'
 import { firewallRules } from './rules.ts'
@@ -10,12 +10,13 @@ export function describeFirewall(policy: Policy, tools: readonly Iptables[]): st
   const suffix = tools.length > 1 ? '{4,6}' : `${tools[0]?.family}`
   const services = policy.services.map(({ name }) => name)
   const held = policy.holds === undefined ? '' : `, sluice-hold-{${services.join(',')}}-${suffix}`
+  const flooded = thinsFloods(policy) ? `, sluice-{flood,spared}-${suffix}` : ''
   const last = policy.queue.first + policy.threads - 1
   const queues = policy.threads > 1 ? `queues ${policy.queue.first} to ${last}` : `queue ${last}`
   const ports = (['tcp', 'udp'] as const).flatMap((protocol) => portsOf(policy, protocol))
   return [
     `chains  ${chainsInWords(policy)} (${kinds}, ${families})`,
-    `sets    sluice-allow-${suffix}, sluice-ban-{${['all', ...services].join(',')}}-${suffix}${held}`,
+    `sets    sluice-allow-${suffix}, sluice-ban-{${['all', ...services].join(',')}}-${suffix}${held}${flooded}`,
     `queue   ${ports.join(', ')} -> ${queues}`,
     ...(policy.dns.induced === undefined
       ? []

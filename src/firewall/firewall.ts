@@ -5,7 +5,7 @@ import { describeFirewall } from './describe.ts'
 import { findIptables, findIptablesInUse, type Iptables, readLive, replaceRules } from './iptables.ts'
 import { allowSetName, chainsOf } from './names.ts'
 import { RuleCounters } from './rule-counters.ts'
-import { type FamilyRules, firewallRules } from './rules.ts'
+import { EVERYTHING, type Extensions, type FamilyRules, firewallRules } from './rules.ts'
 import { discardSets, ensureSets, ownSets, setAllowedSources, setSizes } from './sets.ts'
 import { shardConstant } from './shard.ts'
 import { switchBack, switchOn, switchProblems } from './sysctls.ts'
@@ -38,6 +38,19 @@ const RETRIED: readonly number[] = [EXIT.unavailable, EXIT.osError]
 
 const OTHERS_TRACK = 'rules of others in the table raw use the target CT, and ours would come before them'
 
+/** What is tried in turn when the kernel refuses the whole. */
+const WITHOUT: readonly Extensions[] = [
+  { ...EVERYTHING, thinsFlood: false },
+  { ...EVERYTHING, marksEvents: false },
+  { thinsFlood: false, marksEvents: false },
+]
+
+/** Rules that a family is without. */
+interface Lack {
+  readonly given: Extensions
+  readonly reason: string
+}
+
 /** One family of the host, with the rules that its iptables-save is expected to show. */
 interface Place {
   readonly tool: Iptables
@@ -55,8 +68,8 @@ export class Firewall {
   #places: readonly Place[] | undefined
   #isSuspended = false
   readonly #counters = new RuleCounters()
-  /** Families whose chains are without the rules for events, and why. */
-  readonly #unmarked = new Map<Family, string>()
+  /** Families whose chains are without some rules, and why. */
+  readonly #lacking = new Map<Family, Lack>()
   #switchNotes: readonly string[] = []
   readonly #shardConstant = shardConstant()
   #last: Promise<unknown> = Promise.resolve()
@@ -152,9 +165,13 @@ export class Firewall {
 
   /** What this host does not give, and what that means, in words. Empty before `up`. */
   notes(): string[] {
-    const why = [...new Set(this.#unmarked.values())]
+    const lacking = [...this.#lacking.values()]
+    const why = (rule: keyof Extensions) => [
+      ...new Set(lacking.filter(({ given }) => !given[rule]).map(({ reason }) => reason)),
+    ]
     return [
-      ...why.map((each) => `conntrack tells more than is needed of new connections: ${each}`),
+      ...why('marksEvents').map((each) => `conntrack tells more than is needed of new connections: ${each}`),
+      ...why('thinsFlood').map((each) => `floods of reverse queries come to the queue as a whole: ${each}`),
       ...this.#switchNotes,
     ]
   }
@@ -213,10 +230,11 @@ export class Firewall {
 
   #damage({ family }: Iptables, live: LiveFamily, expected: FamilyRules): string[] {
     const broken = damage(live, expected)
-    // Another process than the one that wrote the rules cannot know whether the kernel took those for events.
+    // Another process than the one that wrote the rules cannot know what the kernel lacks.
     if (this.#places !== undefined || broken.length === 0) return broken
-    const unmarked = firewallRules(this.#policy, family, this.#shardConstant, { marksEvents: false })
-    return damage(live, unmarked).length === 0 ? [] : broken
+    const isWithout = (given: Extensions) =>
+      damage(live, firewallRules(this.#policy, family, this.#shardConstant, given)).length === 0
+    return WITHOUT.some(isWithout) ? [] : broken
   }
 
   #setProblems({ family }: Iptables, sizes: ReadonlyMap<string, number>): string[] {
@@ -238,23 +256,27 @@ export class Firewall {
   }
 
   #rules(policy: Policy, { family }: Iptables): FamilyRules {
-    return firewallRules(policy, family, this.#shardConstant, { marksEvents: !this.#unmarked.has(family) })
+    return firewallRules(policy, family, this.#shardConstant, this.#lacking.get(family)?.given)
   }
 
-  /** Without the rules that need xt_CT where the kernel has none: they spare it work, no more. */
+  /** Without the rules that the kernel has no extension for: they spare work, no more. */
   async #write(policy: Policy, tool: Iptables): Promise<LiveFamily> {
+    const { family } = tool
     const live = await readLive(tool)
-    if (live.raw.hasForeignTracking) this.#unmarked.set(tool.family, OTHERS_TRACK)
-    else this.#unmarked.delete(tool.family)
+    this.#lacking.delete(family)
+    if (live.raw.hasForeignTracking)
+      this.#lacking.set(family, { given: { ...EVERYTHING, marksEvents: false }, reason: OTHERS_TRACK })
     try {
       return await replaceRules(tool, this.#rules(policy, tool))
     } catch (error) {
-      const mayLackIt = error instanceof Failure && RETRIED.includes(error.status)
-      if (!mayLackIt || this.#unmarked.has(tool.family)) throw error
-      this.#unmarked.set(tool.family, (error as Error).message)
-      return replaceRules(tool, this.#rules(policy, tool)).catch(() => {
-        throw error
-      })
+      if (!(error instanceof Failure && RETRIED.includes(error.status))) throw error
+      for (const given of WITHOUT) {
+        if (live.raw.hasForeignTracking && given.marksEvents) continue
+        this.#lacking.set(family, { given, reason: error.message })
+        const replaced = await replaceRules(tool, this.#rules(policy, tool)).catch(() => undefined)
+        if (replaced !== undefined) return replaced
+      }
+      throw error
     }
   }
 

@@ -39,6 +39,8 @@ export const REPLY_MARK = 0x2000000
 const ALLOW = 'sluice-allow-'
 const BAN = 'sluice-ban-'
 const HOLD = 'sluice-hold-'
+const FLOOD = 'sluice-flood-'
+const SPARED = 'sluice-spared-'
 
 /** The set of sources that the chains of what comes in let through untouched. */
 export function allowSetName(family: Family): string {
@@ -55,14 +57,24 @@ export function holdSetName(service: string, family: Family): string {
   return `${HOLD}${service}-${family}`
 }
 
-/** Whether `name` is a set of sluice, of this policy or of any earlier one. */
-export function isOwnSet(name: string): boolean {
-  return [ALLOW, BAN, HOLD].some((prefix) => name.startsWith(prefix))
+/** The set of whose reverse queries are thinned out: of everybody or nobody. */
+export function floodSetName(family: Family): string {
+  return `${FLOOD}${family}`
 }
 
-/** Whether `name` is one of our hold sets. */
-export function isHoldSet(name: string): boolean {
-  return name.startsWith(HOLD)
+/** The set of sources that are spared that: they were answered during the flood. */
+export function sparedSetName(family: Family): string {
+  return `${SPARED}${family}`
+}
+
+/** Whether `name` is a set of sluice, of this policy or of any earlier one. */
+export function isOwnSet(name: string): boolean {
+  return [ALLOW, BAN, HOLD, FLOOD, SPARED].some((prefix) => name.startsWith(prefix))
+}
+
+/** Whether the kernel drops what is in the set `name` of ours. */
+export function isBlockingSet(name: string): boolean {
+  return [BAN, HOLD, FLOOD].some((prefix) => name.startsWith(prefix))
 }
 
 /** Whether `name` is one of our ban sets. */

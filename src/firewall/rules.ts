@@ -1,6 +1,21 @@
-import { dnsPorts, ownQueriesQueue, type Policy, type PortRange, type Protocol } from '../config/policy.ts'
+import {
+  dnsPorts,
+  ownQueriesQueue,
+  type Policy,
+  type PortRange,
+  type Protocol,
+  thinsFloods,
+} from '../config/policy.ts'
 import type { Family } from '../net/prefix.ts'
-import { allowSetName, banSetName, type Chain, holdSetName, REPLY_MARK } from './names.ts'
+import {
+  allowSetName,
+  banSetName,
+  type Chain,
+  floodSetName,
+  holdSetName,
+  REPLY_MARK,
+  sparedSetName,
+} from './names.ts'
 import { shardBytecode } from './shard.ts'
 
 /**
@@ -10,6 +25,16 @@ import { shardBytecode } from './shard.ts'
  */
 export type FamilyRules = Readonly<Record<Chain, readonly string[]>>
 
+/** Rules for which a kernel may lack an extension. Without them sluice does the same with more work. */
+export interface Extensions {
+  /** xt_CT, and nobody else's rules with it. */
+  readonly marksEvents: boolean
+  /** xt_string. */
+  readonly thinsFlood: boolean
+}
+
+export const EVERYTHING: Extensions = { marksEvents: true, thinsFlood: true }
+
 /** What the multiport match takes in one rule (XT_MULTI_PORTS); a range counts twice. */
 const MULTIPORT_SLOTS = 15
 
@@ -17,13 +42,13 @@ const MULTIPORT_SLOTS = 15
  * The rules for `policy` in one family. Bans come in `raw`, before the kernel spends conntrack on them;
  * NFQUEUE comes in `mangle`, so that an accepted packet still meets every rule of `nat` and `filter`.
  *
- * @param options `marksEvents`: false for kernels without the CT target.
+ * @param given what the kernel has.
  */
 export function firewallRules(
   policy: Policy,
   family: Family,
   shardConstant: number,
-  { marksEvents = true } = {},
+  { marksEvents, thinsFlood }: Extensions = EVERYTHING,
 ): FamilyRules {
   const allowed = `-m set --match-set ${allowSetName(family)} src -j RETURN`
   const events = marksEvents ? eventRules(policy) : []
@@ -33,6 +58,7 @@ export function firewallRules(
       allowed,
       ...banRules(policy, family),
       ...holdRules(policy, family),
+      ...(thinsFlood ? floodRules(policy, family) : []),
       ...events,
     ],
     rawOutput: [
@@ -71,6 +97,25 @@ function holdRules(policy: Policy, family: Family): string[] {
     }),
   )
 }
+
+/**
+ * In a flood of reverse queries from everywhere that the queue cannot carry, one stranger's query in 16 still comes to it.
+ * The rule looks for the end of the name, in upper and lower case, as it is on the wire.
+ */
+function floodRules(policy: Policy, family: Family): string[] {
+  if (!thinsFloods(policy)) return []
+  const sets = [`--match-set ${floodSetName(family)} src`, `! --match-set ${sparedSetName(family)} src`]
+  return chunks(dnsPorts(policy)).flatMap((chunk) =>
+    REVERSE_ZONES.map(
+      (zone) =>
+        `-p udp -m multiport --dports ${chunk.join(',')} ${sets.map((set) => `-m set ${set}`).join(' ')} ` +
+        `-m string --hex-string "|${zone}|" --algo bm --icase ${ALL_BUT_FEW} -j DROP`,
+    ),
+  )
+}
+
+/** in-addr.arpa and ip6.arpa as labels, with the root behind them. */
+const REVERSE_ZONES = ['07696e2d61646472046172706100', '03697036046172706100']
 
 /**
  * With `dns.notrack` the queries that come to our DNS service, and its answers, cost no connection entry. The
@@ -139,6 +184,9 @@ const UNTRACKED_REPLY = `-p udp -m mark --mark 0x${REPLY_MARK.toString(16)} -j C
 
 /** One packet in 64 still comes to the queue: it shows the path that the flood goes on. */
 const ALL_BUT_A_SAMPLE = '-m statistic --mode nth ! --every 64 --packet 0'
+
+/** Of a million queries a second that leaves the queue a fourth of what it can carry. */
+const ALL_BUT_FEW = '-m statistic --mode nth ! --every 16 --packet 0'
 
 /** Matches that cover `ports`: by protocol, as few as multiport allows. */
 function portMatches(ports: readonly PortRange[]): { protocol: Protocol; match: string }[] {

@@ -1,4 +1,4 @@
-import type { Policy } from '../config/policy.ts'
+import { type Policy, thinsFloods } from '../config/policy.ts'
 import { EXIT, Failure } from '../failure.ts'
 import {
   addEntries,
@@ -12,7 +12,15 @@ import {
 } from '../kernel/ipset.ts'
 import { NetlinkError } from '../kernel/netlink-error.ts'
 import { type Family, formatPrefix, type Prefix } from '../net/prefix.ts'
-import { allowSetName, banSetName, holdSetName, isBanSet, isHoldSet, isOwnSet } from './names.ts'
+import {
+  allowSetName,
+  banSetName,
+  floodSetName,
+  holdSetName,
+  isBlockingSet,
+  isOwnSet,
+  sparedSetName,
+} from './names.ts'
 
 /** A set that the rules of a policy refer to. */
 export interface OwnSet {
@@ -25,6 +33,8 @@ export interface OwnSet {
 const ALLOW_ENTRIES_MAX = 131_072
 /** Entries of each hold set: as many as are added in four seconds (src/control/bans/holds.ts). */
 const HOLD_ENTRIES_MAX = 65_536
+/** The halves of the address space, and no more. */
+const FLOOD_ENTRIES_MAX = 2
 
 export function ownSets(policy: Policy, family: Family): OwnSet[] {
   const services = policy.services.map((service) => service.name)
@@ -42,6 +52,12 @@ export function ownSets(policy: Policy, family: Family): OwnSet[] {
       family,
       maxEntries: HOLD_ENTRIES_MAX,
     })),
+    ...(thinsFloods(policy)
+      ? [
+          { name: floodSetName(family), family, maxEntries: FLOOD_ENTRIES_MAX },
+          { name: sparedSetName(family), family, maxEntries: HOLD_ENTRIES_MAX },
+        ]
+      : []),
   ]
 }
 
@@ -151,10 +167,10 @@ export function destroySets(names: Iterable<string>): void {
   })
 }
 
-/** Empties every ban set and hold set, at once and without a word to iptables. @throws Failure */
+/** Empties every set whose entries are dropped, at once and without a word to iptables. @throws Failure */
 export function flushBlockingSets(): void {
   explained(() => {
-    for (const { name } of listSets()) if (isBanSet(name) || isHoldSet(name)) flushSet(name)
+    for (const { name } of listSets()) if (isBlockingSet(name)) flushSet(name)
   })
 }
 

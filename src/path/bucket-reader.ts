@@ -1,4 +1,4 @@
-import type { Prefix } from '../net/prefix.ts'
+import type { Family, Prefix } from '../net/prefix.ts'
 import { bucketTag, DNS_TCP_TAG, KNOWN_TAG, networkBits } from './bucket-keys.ts'
 import {
   type CompiledPolicy,
@@ -12,7 +12,7 @@ import { PathCounters } from './counters.ts'
 import { Known, KnownGood } from './known-good.ts'
 import { NO_SERVICE } from './service-slots.ts'
 import type { SharedState } from './shared.ts'
-import { sourceKey } from './source-ring.ts'
+import { sourceKey, sourcePrefix } from './source-ring.ts'
 import { BucketTable } from './table.ts'
 
 /** A bucket as it is at one moment, in the terms of the policy. */
@@ -123,6 +123,13 @@ export class BucketReader {
   fullAtMs(source: Prefix, service: number): number | undefined {
     const slots = [0, KNOWN_TAG].map((tag) => this.#slotOf(source, service, tag)).filter((slot) => slot >= 0)
     return slots.length === 0 ? undefined : Math.max(...slots.map((slot) => this.#sources.fullAtMs[slot]!))
+  }
+
+  /** Sources that had been asking `service` for `leastMs` at `atMs`, without a pause or a refusal. */
+  *residents(service: number, family: Family, atMs: number, leastMs: number): Generator<Prefix> {
+    for (const { slot, high, low } of this.#sources.slotsOf(bucketTag(service, family))) {
+      if (this.#sources.attendedMs(slot, atMs) >= leastMs) yield sourcePrefix(family, high, low)
+    }
   }
 
   /**

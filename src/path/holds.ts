@@ -1,5 +1,5 @@
 import { networkBits } from './bucket-keys.ts'
-import { type CompiledPolicy, LIMITS_PER_SLOT, NETWORK_LIMIT, TOTAL_LIMIT } from './compile.ts'
+import { type CompiledPolicy, DnsSet, LIMITS_PER_SLOT, NETWORK_LIMIT, TOTAL_LIMIT } from './compile.ts'
 import type { PacketView } from './decode.ts'
 import { lineMemory } from './line-memory.ts'
 import type { SharedState } from './shared.ts'
@@ -18,6 +18,9 @@ const RELIEF_MS = 2000
 
 /** Half of what a hold lasts: whoever goes on is handed over again before it ends. */
 const PAUSE_MS = 500
+
+/** Refused reverse queries of a flood, each of which may stand for 16, that the path can do with: a second's. */
+const FLOOD_PER_SECOND = 1000
 
 /**
  * Finds those whose refusals the kernel should carry out: while the queue is filling, a source that its own
@@ -68,10 +71,28 @@ export class Holds {
     if (kind === TOTAL_LIMIT) return
     const isNetwork = kind === NETWORK_LIMIT
     const intervalMs = policy.intervalMs[service * LIMITS_PER_SLOT + kind]! / policy.holdFactor
-    if (!this.#overflows(view, service, isNetwork, intervalMs, nowMs)) return
+    const low = isNetwork ? networkBits(view) : view.sourceLow
+    const tag = (service << 2) | (isNetwork ? 2 : 0) | (view.family === 6 ? 0x101 : 0x100)
+    if (!this.#overflows(view.sourceHigh, low, tag, intervalMs, nowMs)) return
     this.#fillingUntilMs = nowMs + RELIEF_MS
-    if (this.ring.push(view, service, prefixLength(view, isNetwork), nowMs)) this.#handedOver++
-    else this.lost[0]!++
+    this.#handOver(view, service, prefixLength(view, isNetwork), nowMs)
+  }
+
+  /**
+   * Takes note that the query in `view` was refused for a flood of reverse queries. It comes from everywhere: no source
+   * is to be held, but most of what strangers ask, which is what the prefix length 0 says.
+   */
+  refusedInFlood(view: PacketView, policy: CompiledPolicy, nowMs: number): void {
+    if (nowMs >= this.#fillingUntilMs || policy.holdFactor === 0) return
+    if (!this.#overflows(0, 0, view.family, 1000 / FLOOD_PER_SECOND, nowMs)) return
+    this.#fillingUntilMs = nowMs + RELIEF_MS
+    this.#handOver(view, DnsSet.reverse, 0, nowMs)
+  }
+
+  /** Takes note that the reverse query in `view` was let through in such a flood: its source is to be spared. */
+  servedInFlood(view: PacketView, policy: CompiledPolicy, nowMs: number): void {
+    if (nowMs >= this.#fillingUntilMs || policy.holdFactor === 0) return
+    this.#handOver(view, DnsSet.reverse, prefixLength(view, false), nowMs)
   }
 
   /** How many holds the ring has received since the last call. */
@@ -81,18 +102,15 @@ export class Holds {
     return handedOver
   }
 
-  #overflows(
-    view: PacketView,
-    service: number,
-    isNetwork: boolean,
-    intervalMs: number,
-    nowMs: number,
-  ): boolean {
+  #handOver(view: PacketView, service: number, length: number, nowMs: number): void {
+    if (this.ring.push(view, service, length, nowMs)) this.#handedOver++
+    else this.lost[0]!++
+  }
+
+  #overflows(high: number, low: number, tag: number, intervalMs: number, nowMs: number): boolean {
     const { fullAtMs } = this.meters
-    const low = isNetwork ? networkBits(view) : view.sourceLow
-    const tag = (service << 2) | (isNetwork ? 2 : 0) | (view.family === 6 ? 0x101 : 0x100)
-    let meter = this.meters.find(view.sourceHigh, low, tag)
-    if (meter < 0) meter = this.meters.insert(view.sourceHigh, low, tag, nowMs)
+    let meter = this.meters.find(high, low, tag)
+    if (meter < 0) meter = this.meters.insert(high, low, tag, nowMs)
     const mostMs = nowMs + Math.max(REFUSALS * intervalMs, SUSTAINED_MS)
     // Beyond the pause lies only what another policy or another clock has left.
     if (fullAtMs[meter]! > mostMs + PAUSE_MS) fullAtMs[meter] = mostMs

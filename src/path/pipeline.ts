@@ -84,10 +84,10 @@ export class Pipeline {
       totalFullAtMs: new Float64Array(shared.totals),
       known: new KnownGood(shared.known),
     })
-    this.dns = new Dns(shared, this.counters, this.limits)
     this.retransmissions = new Retransmissions(shared.seed[2]!)
     this.promotions = new SourceRing(shared.promotions)
     this.holds = new Holds(shared, this.counters.holdsLost)
+    this.dns = new Dns(shared, this.counters, this.limits, this.holds)
     this.slipped = new SourceRing(shared.slipped)
     this.answers = new Answers(shared.answers, this.counters.answers, shared.seed)
     this.ownQueries = new OwnQueries(shared, this.counters.lookupsLost)

@@ -196,6 +196,17 @@ export class BucketTable {
     if ((this.words[at]! & 0xff) === 0) this.words[at] = 0
   }
 
+  /** All slots whose key has `tag`, with the rest of the key. The path may change them meanwhile. */
+  *slotsOf(tag: number): Generator<{ readonly slot: number; readonly high: number; readonly low: number }> {
+    const { words } = this
+    for (let at = 0; at < words.length; at += SET_BYTES / Int32Array.BYTES_PER_ELEMENT) {
+      for (let way = 0; way < WAYS; way++) {
+        if (((words[at + TAGS]! >> (TAG_BITS * way)) & TAG_MASK) !== tag) continue
+        yield { slot: (at >> 1) + way, high: words[at + HIGHS + way]!, low: words[at + LOWS + way]! }
+      }
+    }
+  }
+
   #findElsewhere(first: number, hash: number, high: number, low: number, tag: number): number {
     const way = this.#wayOf(first, high, low, tag)
     if (way < WAYS) return (first >> 1) + way

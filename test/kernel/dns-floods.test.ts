@@ -96,3 +96,38 @@ test('in a flood from forged sources, over IPv4 and IPv6, honest clients have th
     await attack
   }
 })
+
+test.each([4, 6] as const)(
+  'over IPv%i, a flood that fills the queue is thinned out by the kernel, and honest clients are spared',
+  async (family) => {
+    const thinned = () => sluice.metric(`sluice_dns_reverse_flood_thinned{family="ipv${family}"}`)
+    const entries = () =>
+      scene.server.run('ipset', 'list', `sluice-flood-${family}`).split('Members:')[1]!.trim()
+    expect(entries()).toBe('')
+    const attack = flood({ kind: 'ptr', sources: 100_000, rate: 20_000, seconds: 8 }, family)
+    await sleep(500)
+    // So that the queue fills on any machine.
+    sluice.process.kill('SIGSTOP')
+    await sleep(300)
+    sluice.process.kill('SIGCONT')
+    await eventually('it is thinned out', async () => (await thinned()) === 1)
+    expect(entries().split('\n')).toHaveLength(2)
+    for (let i = 0; i < 5; i++) {
+      const query = ['+notcp', '+ignore', '+tries=3', '-x', `198.18.${family}.${i}`]
+      expect(await dig(RESIDENT, family, ...query)).toBe('host.example.test.')
+    }
+    const spared = () => scene.server.run('ipset', 'list', `sluice-spared-${family}`)
+    const resident = family === 4 ? RESIDENT[4] : '2001:db8:c001::/64'
+    await eventually('who is answered is spared', () => spared().includes(`\n${resident} timeout`))
+    const [tool, zone] = family === 4 ? ['iptables', '07696e'] : ['ip6tables', '07696e']
+    const rule = scene.server
+      .run(tool!, '-t', 'raw', '-vnxL', 'SLUICE-BAN')
+      .split('\n')
+      .find((line) => line.includes(zone!))
+    expect(Number(rule?.trim().split(/\s+/)[0])).toBeGreaterThan(1000)
+    // The rest still comes, or nobody would know when it ends.
+    expect(await sluice.metric('sluice_dns_reverse_flooded')).toBe(1)
+    await attack
+    await eventually('it ends by itself', async () => (await thinned()) === 0 && entries() === '')
+  },
+)

@@ -4,6 +4,7 @@ import type { BanSets } from '../../src/control/bans/ban-sets.ts'
 import { carryOutHolds } from '../../src/control/bans/carry-out-holds.ts'
 import { Holds } from '../../src/control/bans/holds.ts'
 import { MemoryBanSets } from '../../src/control/bans/memory-ban-sets.ts'
+import { Thinning } from '../../src/control/dns/thinning.ts'
 import { NetlinkError } from '../../src/kernel/netlink-error.ts'
 import { formatPrefix, parsePrefix } from '../../src/net/prefix.ts'
 import { ServiceSlots } from '../../src/path/service-slots.ts'
@@ -116,7 +117,8 @@ describe('what the path hands over', () => {
       policy: { ...running, ...changes },
       slots,
       holds,
-      threads: { drainHolds: () => drained },
+      thinning: new Thinning({ sets, log: new TestLog().log, now: () => 1000 }),
+      threads: { drainHolds: () => drained, residents: () => [] },
     })
     return { holds, sets }
   }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { PortRange } from '../../src/config/policy.ts'
-import { firewallRules } from '../../src/firewall/rules.ts'
+import { EVERYTHING, firewallRules } from '../../src/firewall/rules.ts'
+import { ownSets } from '../../src/firewall/sets.ts'
 import { policy, service } from '../lib/policies.ts'
 
 const CONSTANT = 2_654_435_769
@@ -14,11 +15,13 @@ function udp(first: number, last = first): PortRange {
   return { protocol: 'udp', first, last }
 }
 
-const dns = service('dns', 53, { ports: [tcp(53), udp(53)] })
+const dns = service('dns', 53, { ports: [tcp(53), udp(53)], dns: true })
+const FLOOD = { usualPerSecond: 200, factor: 4, calmMs: 60_000 }
 
 describe('rules', () => {
   test('bans are per service and protocol, behind the allow set and the bans of all ports', () => {
     const { raw } = firewallRules(policy([service('ssh', 22), dns], { holds: undefined }), 4, CONSTANT, {
+      ...EVERYTHING,
       marksEvents: false,
     })
     expect(raw).toEqual([
@@ -33,7 +36,7 @@ describe('rules', () => {
   test('connections to services tell when they are assured and destroyed, behind bans and holds', () => {
     const services = [service('ssh', 22), service('mail', 25, { ports: [tcp(25), tcp(465)] }), dns]
     const { raw } = firewallRules(policy(services), 6, CONSTANT)
-    const without = firewallRules(policy(services), 6, CONSTANT, { marksEvents: false }).raw
+    const without = firewallRules(policy(services), 6, CONSTANT, { ...EVERYTHING, marksEvents: false }).raw
     expect(raw).toEqual([
       ...without,
       '-p tcp -m tcp --tcp-flags SYN,ACK SYN -m multiport --dports 22,25,465,53 -j CT --ctevents destroy,assured',
@@ -44,7 +47,7 @@ describe('rules', () => {
 
   test('holds come behind bans, take of TCP only the SYNs, and leave a sample', () => {
     const services = [service('ssh', 22), dns]
-    const options = { marksEvents: false }
+    const options = { ...EVERYTHING, marksEvents: false }
     const without = firewallRules(policy(services, { holds: undefined }), 4, CONSTANT, options).raw
     const { raw } = firewallRules(policy(services), 4, CONSTANT, options)
     expect(raw.slice(0, without.length)).toEqual(without)
@@ -55,6 +58,31 @@ describe('rules', () => {
       `${syn} -m multiport --dports 53 -m set --match-set sluice-hold-dns-4 src ${sample} -j DROP`,
       `-p udp -m multiport --dports 53 -m set --match-set sluice-hold-dns-4 src ${sample} -j DROP`,
     ])
+  })
+
+  test('a flood of reverse queries is thinned out behind the holds, of those who are not spared', () => {
+    const services = policy([service('ssh', 22), dns], { dns: { flood: FLOOD } })
+    const options = { ...EVERYTHING, marksEvents: false }
+    const without = firewallRules(services, 6, CONSTANT, { ...options, thinsFlood: false }).raw
+    const { raw } = firewallRules(services, 6, CONSTANT, options)
+    expect(raw.slice(0, without.length)).toEqual(without)
+    const strangers = '-m set --match-set sluice-flood-6 src -m set ! --match-set sluice-spared-6 src'
+    const few = '-m statistic --mode nth ! --every 16 --packet 0'
+    expect(raw.slice(without.length)).toEqual(
+      ['07696e2d61646472046172706100', '03697036046172706100'].map(
+        (zone) =>
+          `-p udp -m multiport --dports 53 ${strangers} -m string --hex-string "|${zone}|" --algo bm --icase ${few} -j DROP`,
+      ),
+    )
+  })
+
+  test.each([
+    ['no DNS service', policy([service('ssh', 22)], { dns: { flood: FLOOD } })],
+    ['no holds', policy([dns], { holds: undefined, dns: { flood: FLOOD } })],
+    ['floods not looked for', policy([dns])],
+  ])('with %s nothing is thinned out, and there are no sets for it', (_, given) => {
+    expect(firewallRules(given, 4, CONSTANT).raw.join('\n')).not.toContain('sluice-flood')
+    expect(ownSets(given, 4).map(({ name }) => name)).not.toContain('sluice-flood-4')
   })
 
   test('new TCP connections and every UDP datagram are queued, behind the allow set', () => {

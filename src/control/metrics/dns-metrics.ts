@@ -45,6 +45,14 @@ export const DNS_METRICS: readonly MetricFamily[] = [
     read: (state) => one(Number(reverseRate(state).isFlooded)),
   },
   {
+    name: 'sluice_dns_reverse_flood_thinned',
+    help: 'Whether the kernel drops most reverse DNS queries of strangers, since they fill the queue (0 or 1).',
+    type: 'gauge',
+    labels: ['family'],
+    read: ({ thinning }) =>
+      ([4, 6] as const).map((family) => sample({ family: `ipv${family}` }, Number(thinning.isOn(family)))),
+  },
+  {
     name: 'sluice_dns_reverse_floods_total',
     help: 'Floods of reverse DNS queries that have begun, by path thread.',
     type: 'counter',

@@ -2,9 +2,10 @@ import { ownQueriesQueue, type Policy } from '../../config/policy.ts'
 import { EXIT, Failure } from '../../failure.ts'
 import { REPLY_MARK } from '../../firewall/names.ts'
 import { shardConstant, shardOf } from '../../firewall/shard.ts'
-import type { Prefix } from '../../net/prefix.ts'
+import type { Family, Prefix } from '../../net/prefix.ts'
 import type { BucketReading, SourceReading } from '../../path/bucket-reader.ts'
 import type { CompiledPolicy } from '../../path/compile.ts'
+import { HERE_MS } from '../../path/dns/dns.ts'
 import type { Walks } from '../../path/dns/reader.ts'
 import type { ReverseRateState } from '../../path/dns/reverse-rate.ts'
 import { KnownGood } from '../../path/known-good.ts'
@@ -141,6 +142,12 @@ export class PathThreads {
   /** The reverse queries that each thread sees. @param nowMs the path's clock. */
   reverseRates(nowMs: number): ReverseRateState[] {
     return this.all.map((thread) => thread.dns.rate(this.#compiled, nowMs))
+  }
+
+  /** Who was asking the service in `slot` for some time before the flood of reverse queries that each thread sees. */
+  *residents(slot: number, family: Family): Iterable<Prefix> {
+    for (const { buckets, dns } of this.all)
+      yield* buckets.residents(slot, family, dns.rate(this.#compiled, this.#options.now()).sinceMs, HERE_MS)
   }
 
   /** Gives `source` full buckets and takes its strikes away, for the services in `slots`. */

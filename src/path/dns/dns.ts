@@ -3,6 +3,7 @@ import * as compiled from '../compile.ts'
 import type { PathCounters } from '../counters.ts'
 import type { PacketView } from '../decode.ts'
 import { HeavyHitters } from '../heavy-hitters.ts'
+import type { Holds } from '../holds.ts'
 import { Known } from '../known-good.ts'
 import { type Limits, Standing } from '../limits.ts'
 import { Reason } from '../reasons.ts'
@@ -34,7 +35,7 @@ const UNSHARED = -2
 const STEADY_MS = 600_000
 
 /** For so long, in whole steps of `BucketTable.attend`, to be no stranger, but one of those who share what is set apart. */
-const HERE_MS = 32_000
+export const HERE_MS = 32_000
 
 /** Of a batch: for fewer, nothing is read ahead. */
 const WORTH_WHILE = 4
@@ -52,6 +53,7 @@ export class Dns {
   declare readonly rate: ReverseRate
   declare readonly sweeps: Sweeps
   declare private readonly limits: Limits
+  declare private readonly holds: Holds
   declare private readonly kinds: Float64Array
   declare private readonly queriers: HeavyHitters
   declare private readonly reverseNetworks: HeavyHitters
@@ -60,11 +62,12 @@ export class Dns {
   #reverse = 0
   #walking = 0
 
-  constructor(shared: SharedState, counters: PathCounters, limits: Limits) {
+  constructor(shared: SharedState, counters: PathCounters, limits: Limits, holds: Holds) {
     const { dns, seed } = shared
     this.rate = new ReverseRate(dns.rate)
     this.sweeps = new Sweeps(dns.walkers, dns.walks, seed, counters.walkers, counters.sweeps)
     this.limits = limits
+    this.holds = holds
     this.kinds = counters.dnsKinds
     this.queriers = new HeavyHitters(shared.queriers, seed)
     this.reverseNetworks = new HeavyHitters(shared.reverseNetworks, seed)
@@ -134,9 +137,12 @@ export class Dns {
     if (hasFloods) rate.count(policy, nowMs)
     if (reason === WITHIN_LIMIT) {
       if (isGuest) rate.take(share, policy, nowMs)
+      if (isFlooded) this.holds.servedInFlood(view, policy, nowMs)
       return reason
     }
-    return standing === BARRED ? Reason.reverseFlood : Reason.reverseLimit
+    if (standing !== BARRED) return Reason.reverseLimit
+    this.holds.refusedInFlood(view, policy, nowMs)
+    return Reason.reverseFlood
   }
 
   #isRefused(

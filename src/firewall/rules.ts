@@ -99,7 +99,7 @@ function holdRules(policy: Policy, family: Family): string[] {
 }
 
 /**
- * In a flood of reverse queries from everywhere that the queue cannot carry, one stranger's query in 16 still comes to it.
+ * In a flood of reverse queries from everywhere that the queue cannot carry, one stranger's query in 8 still comes to it.
  * The rule looks for the end of the name, in upper and lower case, as it is on the wire.
  */
 function floodRules(policy: Policy, family: Family): string[] {
@@ -185,8 +185,8 @@ const UNTRACKED_REPLY = `-p udp -m mark --mark 0x${REPLY_MARK.toString(16)} -j C
 /** One packet in 64 still comes to the queue: it shows the path that the flood goes on. */
 const ALL_BUT_A_SAMPLE = '-m statistic --mode nth ! --every 64 --packet 0'
 
-/** Of a million queries a second that leaves the queue a fourth of what it can carry. */
-const ALL_BUT_FEW = '-m statistic --mode nth ! --every 16 --packet 0'
+/** Of a million queries a second that leaves the queue half of what it can carry. */
+const ALL_BUT_FEW = '-m statistic --mode nth ! --every 8 --packet 0'
 
 /** Matches that cover `ports`: by protocol, as few as multiport allows. */
 function portMatches(ports: readonly PortRange[]): { protocol: Protocol; match: string }[] {

@@ -19,7 +19,7 @@ const RELIEF_MS = 2000
 /** Half of what a hold lasts: whoever goes on is handed over again before it ends. */
 const PAUSE_MS = 500
 
-/** Refused reverse queries of a flood, each of which may stand for 16, that the path can do with: a second's. */
+/** Refused reverse queries of a flood, each of which may stand for 8, that the path can do with: a second's. */
 const FLOOD_PER_SECOND = 1000
 
 /**

@@ -1,5 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import type { DnsPolicy } from '../../src/config/policy.ts'
+import { formatPrefix, widen } from '../../src/net/prefix.ts'
+import { BucketReader } from '../../src/path/bucket-reader.ts'
+import { DnsSet } from '../../src/path/compile.ts'
+import { HERE_MS } from '../../src/path/dns/dns.ts'
 import { SWEEP_KINDS } from '../../src/path/dns/walk-records.ts'
 import { Reason, Verdict } from '../../src/path/reasons.ts'
 import { ptrQuery, query, reverseOf } from '../lib/dns-query.ts'
@@ -448,6 +452,64 @@ describe('floods', () => {
     const won = [1, 2, 3, 4, 5].map((second) => served(other, forged, now + 1000 * second).length)
     for (const count of won.slice(1)) expect(count).toBeGreaterThanOrEqual(48)
     for (const count of won) expect(count).toBeLessThanOrEqual(52)
+  })
+
+  describe('that fill the queue', () => {
+    const fill = ({ pipeline }: TestPath, nowMs: number) => {
+      for (let i = 0; i < 1025; i++) pipeline.holds.beginBatch(64, true, pipeline.policy, nowMs)
+    }
+    const handedOver = (path: TestPath) =>
+      path.holds.drain().map(({ source, serviceSlot, detail, atMs }) => {
+        expect(serviceSlot).toBe(DnsSet.reverse)
+        return { who: formatPrefix(widen(source, detail)), atMs }
+      })
+
+    test('are to be thinned out, for everybody, twice a second, while many are refused', () => {
+      const path = pathOf({ flood: FLOOD })
+      flood(path, 300, START)
+      fill(path, START + 1000)
+      flood(path, 3000, START + 1000)
+      const asked = handedOver(path)
+      expect(asked.map(({ who }) => who)).toEqual(['0.0.0.0/0', '0.0.0.0/0'])
+      expect(asked[1]!.atMs - asked[0]!.atMs).toBeGreaterThan(400)
+      flood(path, 2000, START + 2000)
+      expect(handedOver(path)).toHaveLength(2)
+      flood(path, 90, START + 3000)
+      expect(handedOver(path)).toHaveLength(0)
+    })
+
+    test('are not while the queue is not filling, and not with holds: off', () => {
+      const path = pathOf({ flood: FLOOD })
+      flood(path, 300, START)
+      flood(path, 3000, START + 1000)
+      expect(handedOver(path)).toEqual([])
+      const off = new TestPath(
+        policy([service('dns', 53, { ...udp53, dns: true })], { dns: { flood: FLOOD }, holds: undefined }),
+      )
+      flood(off, 300, START)
+      fill(off, START + 1000)
+      flood(off, 3000, START + 1000)
+      expect(handedOver(off)).toEqual([])
+    })
+
+    test('who is answered meanwhile is to be spared', () => {
+      const path = pathOf({ flood: FLOOD })
+      attend(path, '203.0.113.7', START, 1)
+      const now = START + 70_000
+      flood(path, 300, now)
+      look(path, '203.0.113.7', anywhere(), now + 999)
+      expect(handedOver(path)).toEqual([])
+      fill(path, now + 1000)
+      look(path, '203.0.113.7', anywhere(), now + 1000)
+      ask(path, '203.0.113.7', FORWARD, now + 1000)
+      look(path, '198.51.100.7', anywhere(), now + 1000)
+      expect(handedOver(path).map(({ who }) => who)).toEqual(['203.0.113.7'])
+      const reader = new BucketReader(path.shared)
+      const residents = [...reader.residents(path.slots.slotOf('dns'), 4, now, HERE_MS)]
+      expect(residents.map(formatPrefix)).toEqual(['203.0.113.7'])
+      expect([...reader.residents(path.slots.slotOf('dns'), 6, now, HERE_MS)]).toEqual([])
+      expect([...reader.residents(path.slots.slotOf('dns'), 4, now, 600_000)]).toEqual([])
+    })
   })
 
   test('one of them who floods has his own limit, and takes nothing from the others beyond it', () => {

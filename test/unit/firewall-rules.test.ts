@@ -67,7 +67,7 @@ describe('rules', () => {
     const { raw } = firewallRules(services, 6, CONSTANT, options)
     expect(raw.slice(0, without.length)).toEqual(without)
     const strangers = '-m set --match-set sluice-flood-6 src -m set ! --match-set sluice-spared-6 src'
-    const few = '-m statistic --mode nth ! --every 16 --packet 0'
+    const few = '-m statistic --mode nth ! --every 8 --packet 0'
     expect(raw.slice(without.length)).toEqual(
       ['07696e2d61646472046172706100', '03697036046172706100'].map(
         (zone) =>

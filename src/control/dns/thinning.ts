@@ -55,7 +55,7 @@ export class Thinning {
     if (!this.isOn(family)) {
       const verb = mode === 'shadow' ? 'would drop' : 'drops'
       const message =
-        `the queue is filling with a flood of reverse DNS queries: the kernel ${verb} 15 of 16 that come over ` +
+        `the queue is filling with a flood of reverse DNS queries: the kernel ${verb} 7 of 8 that come over ` +
         `IPv${family} from strangers`
       log.warn('flood-thinned', message)
     }

@@ -53,6 +53,12 @@ export const DNS_METRICS: readonly MetricFamily[] = [
       ([4, 6] as const).map((family) => sample({ family: `ipv${family}` }, Number(thinning.isOn(family)))),
   },
   {
+    name: 'sluice_dns_reverse_flood_thinning_failures_total',
+    help: 'Entries that the kernel did not take when it was to drop or to spare them in a flood: the queue has the rest.',
+    type: 'counter',
+    read: ({ thinning }) => one(thinning.failures),
+  },
+  {
     name: 'sluice_dns_reverse_floods_total',
     help: 'Floods of reverse DNS queries that have begun, by path thread.',
     type: 'counter',

@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { PROGRAM } from '../lib/sluice.ts'
 
@@ -25,4 +27,11 @@ test('a replay opens few files, and none that only the daemon needs', () => {
   // With a file for each module there are 280.
   expect(files.length).toBeLessThan(60)
   expect(files.filter((file) => /node_modules|daemon/.test(file))).toEqual([])
+})
+
+test('the bundled path has constants, not variables, which V8 would have to look up for each packet', () => {
+  const chunks = join(dirname(PROGRAM), 'chunks')
+  const text = readdirSync(chunks).map((file) => readFileSync(join(chunks, file), 'utf8'))
+  const declared = text.join('\n').match(/^\w+(?= (\{ withinLimit: )?WITHIN_LIMIT\b)/gm)
+  expect(new Set(declared)).toEqual(new Set(['const']))
 })

@@ -27,7 +27,7 @@ export interface Measurement {
   readonly roundTripMs: number
   /** Whether the clients use TCP timestamps (RFC 7323): Windows does not. */
   readonly timestamps: boolean
-  /** The only case to run. */
+  /** How the names of the cases begin that are to run; `undefined`: all. */
   readonly only: string | undefined
   /** The number of the first run. */
   readonly firstRun: number
@@ -83,7 +83,7 @@ export class SessionRunner {
   ): Promise<Run<Case>[]> {
     const { firstRun, only, roundTripMs } = this.#measurement
     if (roundTripMs > 0) await Promise.all(CLIENTS.map((_, i) => this.#delay(i + 1, roundTripMs / 2)))
-    const wanted = cases.filter(({ name }) => name === (only ?? name))
+    const wanted = cases.filter(({ name }) => name.startsWith(only ?? ''))
     const waiting = this.#shuffled(wanted).map((each, i) => ({ each, number: firstRun + i }))
     const filter = ports.map((port) => `tcp port ${port}`).join(' or ')
     const recorder = await Recorder.start(this.server, filter, SNAP_LENGTH)

@@ -231,6 +231,18 @@ export const SSH_CASES: readonly SshCase[] = [
     method: 'keyboard-interactive',
   })),
   run('certificate: true', 'succeeded', () => ({ keys: ['signed'] })),
+  login('pipe in', byKey, (c, ssh) => `${ssh} ${target(c)} 'cat > copy' < ${c.file('small')}`),
+  login('pipe in, password', byPassword, (c, ssh) => `${ssh} ${target(c)} 'cat > copy' < ${c.file('small')}`),
+  guesser(
+    'pipe in, dbclient',
+    (c) => `DROPBEAR_PASSWORD='${c.right}' dbclient -y -y ${target(c)} 'cat > copy' < ${c.file('small')}`,
+    'succeeded',
+  ),
+  guesser(
+    'pipe in, plink',
+    (c) => `(echo y; sleep 2; cat ${c.file('small')}) | ${putty(c, 'plink')} ${target(c)} 'cat > copy'`,
+    'succeeded',
+  ),
   login('nothing', byEither, (c, ssh) => `timeout 3 ${ssh} -N ${target(c)}`),
   login('sftp get', byEither, (c, sftp) => `echo 'get small /dev/null' | ${sftp} 'alice@${c.host}'`, 'sftp'),
   guesser(

@@ -27,6 +27,7 @@ export function formatDns(report: DnsReport): string {
         ),
     ...(report.induced === null ? [] : ['', induced(report.induced)]),
     '',
+    reverse(report.reverse),
     unsolicited(report.unsolicited),
     slip(report.slip),
   ].join('\n')
@@ -47,6 +48,15 @@ function induced({ services, unexplained }: NonNullable<DnsReport['induced']>): 
   ]
   const other = `lookups of addresses that have not been here: ${count(unexplained)}`
   return rows.length === 0 ? other : `${formatTable(columns, rows)}\n${other}`
+}
+
+function reverse(report: DnsReport['reverse']): string {
+  if (report === null) return 'floods of reverse queries are not looked for (dns.flood: off)'
+  const { perSecond, threshold, isFlooded, thinned } = report
+  const rate = `reverse queries: ${count(Math.round(perSecond))} a second`
+  if (!isFlooded) return `${rate}; more than ${count(Math.round(threshold))} would be a flood`
+  const families = thinned.map((family) => `IPv${family}`).join(' and ')
+  return `${rate} (FLOOD)${thinned.length === 0 ? '' : `, and about 7 times as many over ${families} that the kernel drops`}`
 }
 
 function unsolicited({ perSecond, sources, alarm }: DnsReport['unsolicited']): string {

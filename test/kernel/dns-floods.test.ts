@@ -125,6 +125,13 @@ test.each([4, 6] as const)(
       .split('\n')
       .find((line) => line.includes(zone!))
     expect(Number(rule?.trim().split(/\s+/)[0])).toBeGreaterThan(1000)
+    const { stdout } = await sluice.cli('status', '--dns')
+    expect(stdout).toMatch(
+      new RegExp(
+        `^reverse queries: [\\d,]+ a second \\(FLOOD\\), and about 7 times as many over .*IPv${family}.* that the kernel drops$`,
+        'm',
+      ),
+    )
     // The rest still comes, or nobody would know when it ends.
     expect(await sluice.metric('sluice_dns_reverse_flooded')).toBe(1)
     await attack

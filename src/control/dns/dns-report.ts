@@ -1,10 +1,11 @@
-import { formatPrefix, type Prefix } from '../../net/prefix.ts'
+import { type Family, formatPrefix, type Prefix } from '../../net/prefix.ts'
 import type { HeavyHitter, HeavyHitters } from '../../path/heavy-hitters.ts'
 import { sourcePrefix } from '../../path/source-ring.ts'
 import type { DaemonState } from '../state.ts'
 import { pathClockMs } from '../threads/path-clock.ts'
 import type { PathThread } from '../threads/path-thread.ts'
 import { lookupsAlarm, UNSOLICITED_ALARM, unsolicitedAnswers } from './dns-alarms.ts'
+import { hostReverseRate } from './reverse-floods.ts'
 
 const SHOWN = 10
 
@@ -19,6 +20,15 @@ export interface DnsReport {
   readonly reverseNetworks: readonly { readonly network: string; readonly queries: number }[]
   /** Clients that make this host look up names. */
   readonly causes: readonly { readonly source: string; readonly service: string; readonly lookups: number }[]
+  /** Reverse queries of all clients; `null`: floods of them are not looked for. */
+  readonly reverse: {
+    readonly perSecond: number
+    /** More a second are a flood. */
+    readonly threshold: number
+    readonly isFlooded: boolean
+    /** Families whose flood the kernel thins out, since it fills the queue. */
+    readonly thinned: readonly Family[]
+  } | null
   /** Answers that nobody asked for, in the last whole minute. */
   readonly unsolicited: { readonly perSecond: number; readonly sources: number; readonly alarm: boolean }
   /** Whether refused queries are asked to come back over TCP; `obstacle`: why they are not, though they should. */
@@ -37,9 +47,10 @@ export interface DnsReport {
 }
 
 export function dnsReport(state: DaemonState): DnsReport {
-  const { policy, threads, induced, alarms, slots, slip } = state
+  const { policy, threads, induced, alarms, slots, slip, thinning } = state
   const answers = unsolicitedAnswers(state)
   const nowMs = pathClockMs()
+  const { perSecond, threshold, isFlooded } = hostReverseRate(threads.reverseRates(nowMs))
   const nameOf = (slot: number) => slots.nameOf(slot)
   return {
     queriers: topOf(threads.all, (thread) => thread.queriers, nowMs).map((each) => ({
@@ -53,6 +64,15 @@ export function dnsReport(state: DaemonState): DnsReport {
     causes: induced
       .causes(SHOWN, nameOf, nowMs)
       .map(({ source, ...rest }) => ({ source: formatPrefix(source), ...rest })),
+    reverse:
+      policy.dns.flood === undefined
+        ? null
+        : {
+            perSecond,
+            threshold,
+            isFlooded,
+            thinned: ([4, 6] as const).filter((family) => thinning.isOn(family)),
+          },
     unsolicited: {
       perSecond: answers.count / 60,
       sources: answers.sources,

@@ -1,11 +1,11 @@
 import type { Policy } from '../config/policy.ts'
-import { EXIT, Failure } from '../failure.ts'
 import { type Family, formatPrefix, type Prefix } from '../net/prefix.ts'
 import { describeFirewall } from './describe.ts'
 import { findIptables, findIptablesInUse, type Iptables, readLive, replaceRules } from './iptables.ts'
+import { type Lack, lackNotes, mayLackExtension, OTHERS_TRACK, WITHOUT } from './lacking.ts'
 import { allowSetName, chainsOf } from './names.ts'
 import { RuleCounters } from './rule-counters.ts'
-import { EVERYTHING, type Extensions, type FamilyRules, firewallRules } from './rules.ts'
+import { type Extensions, type FamilyRules, firewallRules } from './rules.ts'
 import { discardSets, ensureSets, ownSets, setAllowedSources, setSizes } from './sets.ts'
 import { shardConstant } from './shard.ts'
 import { switchBack, switchOn, switchProblems } from './sysctls.ts'
@@ -31,24 +31,6 @@ export interface Repair {
   readonly problems: readonly string[]
   /** Ban and allow sets that had to be made anew. The allow sets are filled again, the ban sets are empty. */
   readonly recreatedSets: readonly string[]
-}
-
-/** How a kernel without an extension refuses rules, as far as the tools let one tell. */
-const RETRIED: readonly number[] = [EXIT.unavailable, EXIT.osError]
-
-const OTHERS_TRACK = 'rules of others in the table raw use the target CT, and ours would come before them'
-
-/** What is tried in turn when the kernel refuses the whole. */
-const WITHOUT: readonly Extensions[] = [
-  { ...EVERYTHING, thinsFlood: false },
-  { ...EVERYTHING, marksEvents: false },
-  { thinsFlood: false, marksEvents: false },
-]
-
-/** Rules that a family is without. */
-interface Lack {
-  readonly given: Extensions
-  readonly reason: string
 }
 
 /** One family of the host, with the rules that its iptables-save is expected to show. */
@@ -165,15 +147,7 @@ export class Firewall {
 
   /** What this host does not give, and what that means, in words. Empty before `up`. */
   notes(): string[] {
-    const lacking = [...this.#lacking.values()]
-    const why = (rule: keyof Extensions) => [
-      ...new Set(lacking.filter(({ given }) => !given[rule]).map(({ reason }) => reason)),
-    ]
-    return [
-      ...why('marksEvents').map((each) => `conntrack tells more than is needed of new connections: ${each}`),
-      ...why('thinsFlood').map((each) => `floods of reverse queries come to the queue as a whole: ${each}`),
-      ...this.#switchNotes,
-    ]
+    return [...lackNotes([...this.#lacking.values()]), ...this.#switchNotes]
   }
 
   async #install(policy: Policy): Promise<void> {
@@ -264,12 +238,11 @@ export class Firewall {
     const { family } = tool
     const live = await readLive(tool)
     this.#lacking.delete(family)
-    if (live.raw.hasForeignTracking)
-      this.#lacking.set(family, { given: { ...EVERYTHING, marksEvents: false }, reason: OTHERS_TRACK })
+    if (live.raw.hasForeignTracking) this.#lacking.set(family, OTHERS_TRACK)
     try {
       return await replaceRules(tool, this.#rules(policy, tool))
     } catch (error) {
-      if (!(error instanceof Failure && RETRIED.includes(error.status))) throw error
+      if (!mayLackExtension(error)) throw error
       for (const given of WITHOUT) {
         if (live.raw.hasForeignTracking && given.marksEvents) continue
         this.#lacking.set(family, { given, reason: error.message })

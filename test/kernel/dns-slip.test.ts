@@ -5,6 +5,7 @@ import { startBind } from '../lib/bind.ts'
 import { eventually } from '../lib/eventually.ts'
 import { type Addresses, ATTACKER, HONEST, Scene, SERVER } from '../lib/scene.ts'
 import { Sluice } from '../lib/sluice.ts'
+import { withoutExtension } from '../lib/without-extension.ts'
 
 /** Three queries, and then none for hours: whoever is refused must come back over TCP. */
 const LIMIT = '{burst: 3, rate: 1/h}'
@@ -174,3 +175,23 @@ test.each([4, 6] as const)(
     expect(await dig(family, 7, '+short')).toBe('host.example.test.')
   },
 )
+
+test('on a kernel that cannot look for a name in a packet, floods come to the queue, and the rest goes on', async () => {
+  await startServer()
+  const sluice = await Sluice.start(scene.server, `${policy().replace('{check', '{backend: nft, check')}`, {
+    launcher: withoutExtension('-m string '),
+  })
+  await eventually('it is said', () =>
+    sluice.output.includes('floods of reverse queries come to the queue as a whole: '),
+  )
+  const raw = scene.server.run('iptables-nft-save', '-t', 'raw')
+  expect(raw).not.toContain('sluice-flood')
+  // The one that is there is not left out with it.
+  expect(raw).toContain('--ctevents')
+  for (let i = 0; i < 3; i++) expect(await dig(4, i, '+short', '+notcp')).toBe('host.example.test.')
+  // Checks of the firewall miss nothing.
+  expect(await sluice.http('/healthz')).toBe('ok\n')
+  expect(await sluice.metric('sluice_firewall_repairs_total')).toBe(0)
+  expect((await sluice.cli('firewall', 'status')).stdout).not.toContain('missing')
+  await sluice.stop()
+})

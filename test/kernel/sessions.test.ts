@@ -10,6 +10,7 @@ import { type Addresses, ATTACKER, HONEST, Scene, SERVER } from '../lib/scene.ts
 import { Scratch } from '../lib/scratch.ts'
 import { PROGRAM, Sluice } from '../lib/sluice.ts'
 import { connections } from '../lib/tcp.ts'
+import { withoutExtension } from '../lib/without-extension.ts'
 
 const TALKER = new URL('../lib/talker.mjs', import.meta.url).pathname
 const SEND = new URL('../lib/send-capture.py', import.meta.url).pathname
@@ -40,22 +41,6 @@ log: {level: debug}
 `
 
 const FOREIGN = '-t raw -A PREROUTING -p tcp -m tcp --dport 9999 -j CT --notrack'
-/** Puts such tools in front of those of the host, for one daemon: it has mounts of its own. */
-const WITHOUT_CT = [
-  'mount -t tmpfs tmpfs /usr/local/sbin',
-  'for tool in iptables-nft-restore ip6tables-nft-restore; do',
-  '  cat > /usr/local/sbin/$tool <<END',
-  '#!/bin/sh',
-  'rules=\\$(cat)',
-  'case "\\$rules" in *"-j CT "*)',
-  '  echo "$tool v1.8.9 (nf_tables): line 5: RULE_APPEND failed (No such file or directory): rule in chain sluice" >&2',
-  '  exit 4',
-  'esac',
-  'printf "%s\\\\n" "\\$rules" | /usr/sbin/$tool "\\$@"',
-  'END',
-  '  chmod +x /usr/local/sbin/$tool',
-  'done',
-].join('\n')
 
 const SYSCTLS = ['acct', 'timestamp', 'events'].map((name) => `net.netfilter.nf_conntrack_${name}`)
 const sysctls = (host: Host) =>
@@ -344,11 +329,10 @@ test.each([
   }
 })
 
-// The kernel of this machine has the CT target; an iptables that refuses rules with it stands for one that has not.
 test.each<{ what: string; prepare: (scene: Scene) => readonly string[]; says: string; isLeft: string }>([
   {
     what: 'a kernel that lacks the target CT',
-    prepare: () => ['sh', '-c', `${WITHOUT_CT}\nexec "$@"`, 'sh'],
+    prepare: () => withoutExtension('-j CT '),
     says: 'No such file or directory',
     isLeft: '',
   },

@@ -51,7 +51,7 @@ export class HeavyHitters {
   /** Up to and with the next one that is counted; and for how many that one stands. */
   #left = 1
   #gap = 1
-  /** Of this period, up to `EXACT`. */
+  /** Of this period, without those that were passed over. */
   #counted = 0
   #random: number
 
@@ -97,8 +97,8 @@ export class HeavyHitters {
     hash = Math.imul(hash ^ (hash >>> 13) ^ tag, 0xc2b2ae35)
     const set = (hash ^ (hash >>> 16)) & (SETS - 1)
     this.#add((this.period[0]! & 1) * TABLE_NUMBERS + set * SET_NUMBERS, high, low, tag)
-    if (this.#counted < EXACT) this.#counted++
-    else this.#gap = this.#randomGap()
+    this.#counted++
+    this.#gap = this.#nextGap()
     this.#left = this.#gap
   }
 
@@ -111,14 +111,18 @@ export class HeavyHitters {
     this.#gap = 1
   }
 
-  /** Any of 1 to `LONGEST_GAP`, by xorshift (Marsaglia 2003). */
-  #randomGap(): number {
+  /**
+   * 1 while all are counted, then any of 1 to `LONGEST_GAP`, by xorshift (Marsaglia 2003). Without a branch: V8 would throw
+   * the path's code away when it is taken for the first time, which is in a flood.
+   */
+  #nextGap(): number {
     let random = this.#random
     random ^= random << 13
     random ^= random >>> 17
     random ^= random << 5
     this.#random = random
-    return 1 + (random & (LONGEST_GAP - 1))
+    const isSampled = (EXACT - this.#counted) >> 31
+    return 1 + (random & (LONGEST_GAP - 1) & isSampled)
   }
 
   #add(set: number, high: number, low: number, tag: number): void {

@@ -14,6 +14,7 @@ import {
 import type { CompiledPolicy } from './compile.ts'
 import { decisionIndex } from './counters.ts'
 import { Pipeline } from './pipeline.ts'
+import { type DescriptorWords, readBatchAhead } from './read-batch-ahead.ts'
 import { Reason, Verdict } from './reasons.ts'
 import { NO_SERVICE } from './service-slots.ts'
 import type { SharedState } from './shared.ts'
@@ -62,6 +63,8 @@ const SHARE_MS = 1000
 /** In `QUEUE_COUNTERS`, behind batches and packets: from here on they say what goes wrong. */
 const FIRST_FAULT = QUEUE_COUNTERS.indexOf('packets') + 1
 
+const DESCRIPTOR: DescriptorWords = { stride: PACKET_WORDS, offset: OFFSET_WORD, length: LENGTH_WORD }
+
 const port = parentPort!
 const {
   queue: queueOptions,
@@ -84,7 +87,7 @@ function onBatch(queue: PacketQueue, count: number): void {
   const { bytes, packets, verdicts, nowMs } = queue
   const now = nowMs[0]!
   pipeline.holds.beginBatch(count, count === BATCH_MAX, pipeline.policy, now)
-  if (pipeline.isLarge) readAhead(queue, count)
+  readBatchAhead(pipeline, bytes, packets, pipeline.isLarge ? count : 0, DESCRIPTOR)
   let i = 0
   try {
     for (; i < count; i++) {
@@ -118,12 +121,6 @@ function onOwnBatch({ bytes, packets, nowMs }: PacketQueue, count: number): void
     )
   }
   if (pipeline.ownQueries.takeHandedOver() > 0) port.postMessage(lookupsWaiting)
-}
-
-function readAhead({ bytes, packets }: PacketQueue, count: number): void {
-  for (let at = 0; at < count * PACKET_WORDS; at += PACKET_WORDS)
-    pipeline.expect(bytes, packets[at + OFFSET_WORD]!, packets[at + LENGTH_WORD]!)
-  pipeline.fetch()
 }
 
 function shareCounters(): void {

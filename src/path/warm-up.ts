@@ -2,8 +2,11 @@ import { getHeapStatistics } from 'node:v8'
 import type { CompiledPolicy } from './compile.ts'
 import { KnownGood } from './known-good.ts'
 import { Pipeline } from './pipeline.ts'
+import { type DescriptorWords, readBatchAhead } from './read-batch-ahead.ts'
 import { createSharedState } from './shared.ts'
 import { samplePackets, xorshift } from './warm-up-packets.ts'
+
+const DESCRIPTOR: DescriptorWords = { stride: 2, offset: 0, length: 1 }
 
 /** As many as the queue gives at once. */
 const BATCH = 64
@@ -12,11 +15,15 @@ const BATCH = 64
 const SOURCES = 1024
 
 /**
- * Virtual time: 4,000 packets a second, and every other second a pause that ends a flood and fills buckets. Never whole
- * milliseconds, as little as the kernel's clock has them: V8 would compile for integers.
+ * Virtual time: 16,000 packets a second, which is a flood; when it is known to be one some pauses of a step of
+ * `BucketTable.attend`, so that sources have been here; and then one that ends a flood and fills buckets. Never whole milliseconds, as
+ * little as the kernel's clock has them: V8 would compile for integers.
  */
-const BATCH_MS = 16.03
+const BATCH_MS = 4.03
+const STEP_MS = 16_000.3
 const PAUSE_MS = 3_600_000.3
+const FIRST_STEP = 63
+const BATCHES_TO_STEP = 21
 const BATCHES_TO_PAUSE = 125
 
 /**
@@ -43,14 +50,20 @@ const BATCHES_TO_LOOK = 8
  *
  * @param mostMs for so long at most, and a second for the compiler to end; the compiler works in other threads meanwhile, so this is elapsed time
  * @param mostPackets stop earlier when so many are judged
+ * @param pipelines two paths of its own, of `policy`
  * @returns packets judged
  */
-export function warmUp(policy: CompiledPolicy, mostMs: number, mostPackets: number): number {
-  const endMs = performance.now() + mostMs
+export function warmUp(
+  policy: CompiledPolicy,
+  mostMs: number,
+  mostPackets: number,
   // What a path does once only, the second one does again when V8 looks.
-  const pipelines = [create(policy), create(policy)]
+  pipelines: readonly Pipeline[] = [create(policy), create(policy)],
+): number {
+  const endMs = performance.now() + mostMs
   const packets = samplePackets(policy)
   const lengths = Uint32Array.from(packets, ({ length }) => length)
+  const descriptors = new Uint32Array(BATCH * DESCRIPTOR.stride)
   const slabs = [new Uint8Array(Buffer.concat(packets)), new Uint8Array(Buffer.concat(packets))]
   const random = xorshift()
   let nowMs = PAUSE_MS
@@ -58,21 +71,21 @@ export function warmUp(policy: CompiledPolicy, mostMs: number, mostPackets: numb
   let offset = 0
   let batch = 0
   function judgeBatch(): void {
-    nowMs += batch % BATCHES_TO_PAUSE === 0 ? PAUSE_MS : BATCH_MS
-    const pipeline = pipelines[Math.floor(batch / BATCHES_TO_PAUSE) & 1]!
+    nowMs += pauseBefore(batch % BATCHES_TO_PAUSE)
+    const pipeline = pipelines[Math.floor(batch / BATCHES_TO_PAUSE) % pipelines.length]!
     pipeline.holds.beginBatch(BATCH, true, policy, nowMs)
     // The path keeps what it has of the last one's memory: the first packet has another.
     const bytes = slabs[batch & 1]!
     for (let i = 0; i < BATCH; i++) {
       const n = judged++ % lengths.length
       if (n === 0) offset = 0
-      // Half of them from a few, which meet their limits and walk.
-      moveSource(bytes, offset, (judged & 1) === 0 ? random() : random() & 15)
-      pipeline.expect(bytes, offset, lengths[n]!)
-      pipeline.judge(bytes, offset, lengths[n]!, nowMs)
+      moveSource(bytes, offset, random())
+      descriptors[2 * i] = offset
+      descriptors[2 * i + 1] = lengths[n]!
       offset += lengths[n]!
     }
-    pipeline.fetch()
+    readBatchAhead(pipeline, bytes, descriptors, BATCH, DESCRIPTOR)
+    for (let i = 0; i < BATCH; i++) pipeline.judge(bytes, descriptors[2 * i]!, descriptors[2 * i + 1]!, nowMs)
     pipeline.takePromoted()
     pipeline.holds.takeHandedOver()
     batch++
@@ -85,6 +98,11 @@ export function warmUp(policy: CompiledPolicy, mostMs: number, mostPackets: numb
   return judged
 }
 
+function pauseBefore(batch: number): number {
+  if (batch === 0) return PAUSE_MS
+  return batch >= FIRST_STEP && batch % BATCHES_TO_STEP === 0 ? STEP_MS : BATCH_MS
+}
+
 /** What V8 has allocated beside the heap, nearly all of it the compiler's. */
 function compilerBytes(): number {
   return getHeapStatistics().malloced_memory
@@ -94,8 +112,16 @@ function create(policy: CompiledPolicy): Pipeline {
   return new Pipeline(policy, createSharedState(SOURCES, KnownGood.create()))
 }
 
-/** Another source, IPv4 or IPv6: the second and third octet, or the bits 40 to 56 of the address. */
+/**
+ * Another source, IPv4 or IPv6: the last three octets, or the bits 40 to 64 of the address. Half are from a few, which
+ * meet their limits, ask again and walk; a quarter from one network, which meets its own; the others from anywhere.
+ */
 function moveSource(bytes: Uint8Array, offset: number, random: number): void {
-  bytes[offset + 13] = random & 255
-  bytes[offset + 14] = (random >> 8) & 255
+  // By chance: each of them is to send packets of all kinds.
+  const quarter = random >>> 30
+  const isOfNetwork = quarter === 3
+  const where = quarter < 2 ? random & 1 : random
+  bytes[offset + 13] = isOfNetwork ? 1 : where & 255
+  bytes[offset + 14] = isOfNetwork ? 1 : (where >> 8) & 255
+  bytes[offset + 15] = isOfNetwork ? random & 255 : 1
 }

@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest'
 import { loadPolicy } from '../../src/config/load.ts'
 import { compilePolicy } from '../../src/path/compile.ts'
-import { DNS_KINDS } from '../../src/path/dns/message.ts'
+import { decisionIndex } from '../../src/path/counters.ts'
+import { DNS_KINDS, DnsKind } from '../../src/path/dns/message.ts'
+import { SweepKind } from '../../src/path/dns/walk-records.ts'
 import { REASONS } from '../../src/path/reasons.ts'
 import { ServiceSlots } from '../../src/path/service-slots.ts'
 import { warmUp } from '../../src/path/warm-up.ts'
@@ -46,4 +48,30 @@ test('a path that is there meanwhile stays as it was', () => {
   const before = memory()
   warmUp(path.pipeline.policy, 60_000, 3000)
   expect(memory()).toEqual(before)
+})
+
+test('all happens that does in a flood of reverse queries, so that no code is thrown away when one comes', () => {
+  const path = new TestPath(policy)
+  const { pipeline } = path
+  warmUp(pipeline.policy, 60_000, 20_000, [pipeline])
+  const { decisions, dnsKinds, sweeps } = pipeline.counters
+  const seen = REASONS.filter((_, reason) =>
+    Array.from({ length: 65 }, (_, slot) => slot).some((slot) =>
+      [0, 1, 2].some((verdict) => decisions[decisionIndex(slot, verdict, reason)]! > 0),
+    ),
+  ).map(({ name }) => name)
+  expect(seen).toEqual(
+    expect.arrayContaining([
+      'within-limit',
+      'source-limit',
+      'network-limit',
+      'reverse-limit',
+      'sweep',
+      'reverse-flood',
+      'malformed-query',
+      'unsolicited-answer',
+    ]),
+  )
+  expect(dnsKinds[DnsKind.reverse]).toBeGreaterThan(1000)
+  expect(sweeps[SweepKind.tree]).toBeGreaterThan(0)
 })

@@ -123,8 +123,8 @@ export class WalkRecords {
         // Between the trees all distances are the same: far.
         if (family === message.family) {
           const last = at + ADDRESS + (family === 4 ? this.#nearest(at, message.address[0]!) : 0)
-          if (this.#isNear(last, message)) near += weight
-          if (this.#isWithin(last, message)) within += weight
+          near += this.#isNear(last, message) ? weight : 0
+          within += this.#isWithin(last, message) ? weight : 0
           distance += weight * this.#distance(last, message)
         }
       } else partial += weight

@@ -69,8 +69,11 @@ const service = section({
 const bytes = integer(0, 1_000_000)
 const packets = integer(0, 10_000)
 
-/** The numbers by default: see docs/outcomes.md. */
-/** @param large the least and the most of a session that has failed, with large keys */
+/**
+ * The numbers by default: see docs/outcomes.md.
+ *
+ * @param large the least and the most of a session that has failed, with large keys
+ */
 function loginModel(least: number, failed: number, large: readonly [number, number], succeeded: number) {
   return {
     least: value(bytes, least),

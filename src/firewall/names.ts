@@ -62,7 +62,7 @@ export function floodSetName(family: Family): string {
   return `${FLOOD}${family}`
 }
 
-/** The set of sources that are spared that: they were answered during the flood. */
+/** The set of sources that are spared that: they were here before the flood, or were answered during it. */
 export function sparedSetName(family: Family): string {
   return `${SPARED}${family}`
 }

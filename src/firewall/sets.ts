@@ -35,6 +35,8 @@ const ALLOW_ENTRIES_MAX = 131_072
 const HOLD_ENTRIES_MAX = 65_536
 /** The halves of the address space, and no more. */
 const FLOOD_ENTRIES_MAX = 2
+/** Sources that are spared in a flood. */
+export const SPARED_ENTRIES_MAX = 65_536
 
 export function ownSets(policy: Policy, family: Family): OwnSet[] {
   const services = policy.services.map((service) => service.name)
@@ -55,7 +57,7 @@ export function ownSets(policy: Policy, family: Family): OwnSet[] {
     ...(thinsFloods(policy)
       ? [
           { name: floodSetName(family), family, maxEntries: FLOOD_ENTRIES_MAX },
-          { name: sparedSetName(family), family, maxEntries: HOLD_ENTRIES_MAX },
+          { name: sparedSetName(family), family, maxEntries: SPARED_ENTRIES_MAX },
         ]
       : []),
   ]

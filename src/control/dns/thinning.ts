@@ -1,5 +1,6 @@
 import type { Mode } from '../../config/policy.ts'
 import { floodSetName, sparedSetName } from '../../firewall/names.ts'
+import { SPARED_ENTRIES_MAX } from '../../firewall/sets.ts'
 import { type Family, type Prefix, parsePrefix } from '../../net/prefix.ts'
 import type { BanSets } from '../bans/ban-sets.ts'
 import type { Log } from '../log/log.ts'
@@ -12,9 +13,6 @@ const SPARED_SECONDS = 60
 
 /** Half of that: who asks now and then stays spared. */
 const RESIDENTS_MS = 30_000
-
-/** As many as the set takes. */
-const RESIDENTS_MAX = 65_536
 
 /** Everybody, in a set that takes no prefix of length 0. */
 const EVERYBODY: Readonly<Record<Family, readonly Prefix[]>> = {
@@ -61,7 +59,7 @@ export class Thinning {
     }
     if (mode === 'enforce' && now() >= this.#residentsMs[family]) {
       this.#residentsMs[family] = now() + RESIDENTS_MS
-      this.spare(family, first(RESIDENTS_MAX, residents()))
+      this.spare(family, first(SPARED_ENTRIES_MAX, residents()))
     }
     if (mode === 'enforce' && !this.#add(floodSetName(family), EVERYBODY[family], THIN_SECONDS)) return
     this.#endMs[family] = now() + THIN_SECONDS * 1000

@@ -1,4 +1,5 @@
 import { roughDuration } from '../control/rough-duration.ts'
+import { grouped } from '../grouped.ts'
 
 /** What takes less is over before a bar is read. */
 const QUIET_MS = 1000
@@ -47,7 +48,7 @@ export class Progress {
 /** The line itself, at most 80 columns. @param seconds since the start */
 export function formatProgress({ bytes, bytesTotal, packets }: Reading, seconds: number): string {
   const rate = `${short(packets / seconds)} packets/s  ${short(bytes / seconds)}B/s`
-  if (bytesTotal === undefined) return `${packets.toLocaleString('en-US')} packets  ${rate}`
+  if (bytesTotal === undefined) return `${grouped(packets)} packets  ${rate}`
   const share = Math.min(1, bytes / bytesTotal)
   const filled = Math.floor(share * BAR)
   const left = roughDuration((seconds / share - seconds) * 1000)

@@ -1,7 +1,8 @@
 import { roughDuration } from '../control/rough-duration.ts'
+import { grouped } from '../grouped.ts'
 import type { BanRow, RefusedSource } from '../replay/rows.ts'
 import type { Against, PolicySummary, Summary } from '../replay/summary.ts'
-import { type Clock, clockOf, columns, count, firstRows } from './replay-text.ts'
+import { type Clock, clockOf, columns, firstRows } from './replay-text.ts'
 import { formatTable } from './table.ts'
 
 /** What the policy given by `--against` would change, for people. */
@@ -23,7 +24,7 @@ function section<Row>(
   rows: readonly Row[],
   table: (rows: readonly Row[]) => string,
 ): string[] {
-  return rows.length === 0 ? [] : [`${title}: ${count(rows.length)}\n${table(rows)}`]
+  return rows.length === 0 ? [] : [`${title}: ${grouped(rows.length)}\n${table(rows)}`]
 }
 
 /** Services of both policies that were asked for, each number before and after. */
@@ -33,7 +34,7 @@ function totals(before: PolicySummary, after: PolicySummary): string {
     const pair = [before, after].map(({ services }) => services.find(({ service }) => service === name))
     if (pair.every((row) => (row?.attempts ?? 0) === 0)) return []
     const change = (field: 'accepted' | 'refused' | 'banned') =>
-      pair.map((row) => (row === undefined ? '-' : count(row[field]))).join(' -> ')
+      pair.map((row) => (row === undefined ? '-' : grouped(row[field]))).join(' -> ')
     return [[name, change('accepted'), change('refused'), change('banned')]]
   })
   return formatTable(columns('SERVICE', '>ACCEPTED', '>REFUSED', '>BANNED'), rows)
@@ -44,8 +45,8 @@ function limitedTable(rows: readonly RefusedSource[], time: Clock): string {
     row.source,
     row.service,
     ...time(row.first),
-    count(row.refused),
-    count(row.attempts),
+    grouped(row.refused),
+    grouped(row.attempts),
   ])
 }
 

@@ -1,8 +1,9 @@
 import { counted } from '../control/counted.ts'
 import { roughDuration } from '../control/rough-duration.ts'
+import { grouped } from '../grouped.ts'
 import type { BanRow, BucketRow, ServiceRow } from '../replay/rows.ts'
 import type { PolicySummary, Summary } from '../replay/summary.ts'
-import { type Clock, clockOf, columns, count, dateTime, firstRows, hang } from './replay-text.ts'
+import { type Clock, clockOf, columns, dateTime, firstRows, hang } from './replay-text.ts'
 import { formatTable } from './table.ts'
 
 /** Names in a line of the head. */
@@ -64,7 +65,7 @@ function local({ local: { prefixes, inferred }, policy: { services } }: Summary)
 
 function fewOf(names: readonly string[]): string {
   const more = names.length - MOST_NAMES
-  return names.slice(0, MOST_NAMES).join(', ') + (more > 0 ? ` and ${count(more)} more` : '')
+  return names.slice(0, MOST_NAMES).join(', ') + (more > 0 ? ` and ${grouped(more)} more` : '')
 }
 
 function services(rows: readonly ServiceRow[]): string {
@@ -75,7 +76,7 @@ function services(rows: readonly ServiceRow[]): string {
     seen.map((row) => [
       row.service,
       row.mode,
-      ...[row.attempts, row.accepted, row.refused, row.banned, row.allowed].map(count),
+      ...[row.attempts, row.accepted, row.refused, row.banned, row.allowed].map(grouped),
     ]),
   )
   const unseen = rows.filter(({ attempts }) => attempts === 0).map(({ service }) => service)
@@ -99,7 +100,7 @@ function limited(rows: readonly BucketRow[], time: Clock): string {
         serviceOf(row),
         row.limit,
         ...time(row.firstRefusal),
-        ...[row.refused, row.attempts, row.burst, row.burstNeeded].map(count),
+        ...[row.refused, row.attempts, row.burst, row.burstNeeded].map(grouped),
       ],
     ),
   ].join('\n')
@@ -118,7 +119,7 @@ function banned({ banned, jitter }: PolicySummary, time: Clock): string {
         ...time(row),
         roughDuration(row.seconds * 1000),
         row.offence?.toString() ?? '-',
-        count(row.dropped),
+        grouped(row.dropped),
         row.reason,
       ],
     ),
@@ -127,7 +128,7 @@ function banned({ banned, jitter }: PolicySummary, time: Clock): string {
 
 function sessions({ services, sessions }: PolicySummary, time: Clock): string {
   const sum = (outcome: keyof ServiceRow['sessions']) =>
-    count(services.reduce((total, row) => total + row.sessions[outcome], 0))
+    grouped(services.reduce((total, row) => total + row.sessions[outcome], 0))
   return [
     `Sessions: ${sum('failed')} failed, ${sum('succeeded')} succeeded, ${sum('unclear')} unclear`,
     firstRows(
@@ -147,7 +148,7 @@ function sessions({ services, sessions }: PolicySummary, time: Clock): string {
       (row) => [
         row.source,
         row.service,
-        ...[row.failed, row.tries, row.succeeded, row.unclear].map(count),
+        ...[row.failed, row.tries, row.succeeded, row.unclear].map(grouped),
         ...time(row.first),
         ...time(row.last),
       ],
@@ -166,7 +167,7 @@ function close(rows: readonly BucketRow[], time: Clock): string {
         serviceOf(row),
         row.limit,
         ...time(row.peak),
-        ...[row.attempts, row.burst, row.burstNeeded].map(count),
+        ...[row.attempts, row.burst, row.burstNeeded].map(grouped),
       ],
     ),
   ].join('\n')

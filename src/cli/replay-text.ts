@@ -1,4 +1,5 @@
 import { roughDuration } from '../control/rough-duration.ts'
+import { grouped } from '../grouped.ts'
 import type { At } from '../replay/rows.ts'
 import type { Summary } from '../replay/summary.ts'
 import { type Column, formatTable } from './table.ts'
@@ -29,7 +30,7 @@ export function firstRows<Row>(
 ): string {
   const table = formatTable(columns, rows.slice(0, MOST_ROWS).map(cells))
   const more = rows.length - MOST_ROWS
-  return more > 0 ? `${table}\nand ${count(more)} more; --json has them all` : table
+  return more > 0 ? `${table}\nand ${grouped(more)} more; --json has them all` : table
 }
 
 /** Titles of columns; those that begin with `>` stand at the right. */
@@ -37,10 +38,6 @@ export function columns(...titles: readonly string[]): Column[] {
   return titles.map((title) =>
     title.startsWith('>') ? { title: title.slice(1), align: 'right' } : { title },
   )
-}
-
-export function count(value: number): string {
-  return value.toLocaleString('en-US')
 }
 
 /** `2024-05-01 12:00:00`, of a time in ISO 8601. */

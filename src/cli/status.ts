@@ -3,6 +3,7 @@ import { counted } from '../control/counted.ts'
 import { ask } from '../control/requests/client.ts'
 import type { StatusReport } from '../control/requests/protocol.ts'
 import { roughDuration } from '../control/rough-duration.ts'
+import { grouped } from '../grouped.ts'
 import { type AskOptions, jsonOption, socketOption } from './command-options.ts'
 import { formatDns } from './dns-text.ts'
 import { show } from './show.ts'
@@ -37,11 +38,11 @@ export function formatStatus(report: StatusReport, nowMs: number): string {
     ['threads', `${threads.live} of ${threads.count} running, ${counted(threads.restarts, 'restart')}`],
     [
       'sources',
-      `${count(report.tracked)} tracked, ${count(knownOf(report))} known good, ` +
-        `${count(report.allowed)} entries on the allow list`,
+      `${grouped(report.tracked)} tracked, ${grouped(knownOf(report))} known good, ` +
+        `${grouped(report.allowed)} entries on the allow list`,
     ],
     ['sessions', sessions(report)],
-    ['bans', `${count(report.bansOfAllPorts)} from all ports; for the others see below`],
+    ['bans', `${grouped(report.bansOfAllPorts)} from all ports; for the others see below`],
     ['store', store(report)],
     ['reload', reload(report, nowMs)],
     ['metrics', report.metrics ?? 'off'],
@@ -59,7 +60,7 @@ export function formatStatus(report: StatusReport, nowMs: number): string {
 
 function sessions({ sessions: { open, seen, provenSources, problem } }: StatusReport): string {
   if (problem !== null) return `NOT SEEN: ${problem}`
-  return `${count(open)} open, ${count(seen)} seen, ${counted(provenSources, 'proven source')}`
+  return `${grouped(open)} open, ${grouped(seen)} seen, ${counted(provenSources, 'proven source')}`
 }
 
 function panic({ panic }: StatusReport): string[] {
@@ -87,10 +88,10 @@ function queues(report: StatusReport): string {
     titles.map((title) => ({ title, align: 'right' })),
     report.queues.map((queue) => [
       `${queue.queue}`,
-      count(queue.waiting),
-      count(queue.received),
-      count(queue.dropped),
-      count(queue.bypassed),
+      grouped(queue.waiting),
+      grouped(queue.received),
+      grouped(queue.dropped),
+      grouped(queue.bypassed),
     ]),
   )
 }
@@ -110,11 +111,11 @@ function services(report: StatusReport): string {
     report.services.map((service) => [
       service.name,
       service.mode,
-      count(service.accepted),
-      count(service.refused),
-      count(service.strikes),
-      count(service.bans),
-      count(service.holds),
+      grouped(service.accepted),
+      grouped(service.refused),
+      grouped(service.strikes),
+      grouped(service.bans),
+      grouped(service.holds),
       service.ports.join(', '),
     ]),
   )
@@ -137,8 +138,4 @@ function reload({ lastReload }: StatusReport, nowMs: number): string {
 
 function ago(iso: string, nowMs: number): string {
   return `${roughDuration(nowMs - Date.parse(iso))} ago`
-}
-
-function count(value: number): string {
-  return value.toLocaleString('en-US')
 }

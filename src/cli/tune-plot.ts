@@ -1,5 +1,6 @@
+import { grouped } from '../grouped.ts'
 import type { CurveRow } from '../tune/report.ts'
-import { columns, count } from './replay-text.ts'
+import { columns } from './replay-text.ts'
 import { formatTable } from './table.ts'
 
 const BAR = 32
@@ -23,8 +24,8 @@ export function plotCurve(curve: readonly CurveRow[]): string {
     rows.map((row) => [
       row.isProposed ? '=>' : '',
       row.rate,
-      count(row.burst),
-      count(row.anHour),
+      grouped(row.burst),
+      grouped(row.anHour),
       '#'.repeat(Math.ceil((row.burst / most) * BAR)).padEnd(BAR),
       row.isProposed ? 'proposed' : row.isQuick ? '' : 'refills too slowly',
     ]),

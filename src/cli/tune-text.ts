@@ -1,5 +1,6 @@
 import { counted } from '../control/counted.ts'
 import { roughDuration } from '../control/rough-duration.ts'
+import { grouped } from '../grouped.ts'
 import { MARGINS } from '../tune/demands.ts'
 import type {
   AttackReport,
@@ -10,7 +11,7 @@ import type {
   TuneReport,
 } from '../tune/report.ts'
 import { formatShare } from '../tune/share.ts'
-import { columns, count, hang } from './replay-text.ts'
+import { columns, hang } from './replay-text.ts'
 import { formatTable } from './table.ts'
 import { plotCurve } from './tune-plot.ts'
 
@@ -61,16 +62,16 @@ function unseen(services: readonly ServiceReport[]): string[] {
 }
 
 function limitText(limit: LimitText | null): string {
-  return limit === null ? '-' : `${count(limit.burst)}, then ${limit.rate}`
+  return limit === null ? '-' : `${grouped(limit.burst)}, then ${limit.rate}`
 }
 
 function demand(report: ServiceReport, share: number): string {
   const { service, sources, wanted, letThrough, banned, curve, notes } = report
-  const lets = `the proposed policy lets ${count(letThrough)} through whole and bans ${count(banned)}`
+  const lets = `the proposed policy lets ${grouped(letThrough)} through whole and bans ${grouped(banned)}`
   return [
     ...hang(
       `${service}: `,
-      `${counted(sources, 'honest source')}; ${formatShare(share)} are ${count(wanted)}; ${lets}`,
+      `${counted(sources, 'honest source')}; ${formatShare(share)} are ${grouped(wanted)}; ${lets}`,
     ),
     ...notes.flatMap((note) => hang('  note: ', note)),
     ...(curve.some(({ isProposed }) => isProposed)
@@ -99,10 +100,10 @@ function attack({ services, sources, ...report }: AttackReport): string {
 function passage(row: PassageRow): string[] {
   return [
     row.service,
-    row.source === '*' ? `all ${count(row.sources)}` : row.source,
-    count(row.attempts),
+    row.source === '*' ? `all ${grouped(row.sources)}` : row.source,
+    grouped(row.attempts),
     row.attemptsAMinute.toFixed(1),
-    count(row.accepted),
+    grouped(row.accepted),
     row.acceptedAMinute.toFixed(1),
     after(row.refusedAfterSeconds),
     after(row.bannedAfterSeconds),

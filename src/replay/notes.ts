@@ -1,5 +1,6 @@
 import { counted } from '../control/counted.ts'
 import { roughDuration } from '../control/rough-duration.ts'
+import { grouped } from '../grouped.ts'
 import { linkTypeName } from './capture/link-type-names.ts'
 import type { ReplayedFile, ReplayFacts } from './replay.ts'
 
@@ -71,7 +72,7 @@ function nameOf({ file }: ReplayedFile): string {
 }
 
 function times(count: number): string {
-  return count === 1 ? 'once' : `${count.toLocaleString('en-US')} times`
+  return count === 1 ? 'once' : `${grouped(count)} times`
 }
 
 function short(ms: number): string {

@@ -4,6 +4,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nfnetlink.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -25,16 +26,20 @@ struct Attribute {
   uint8_t U8() const { return length == 0 ? 0 : *data; }
 };
 
-// Calls `visit` with each attribute, until one claims more bytes than are left.
+// Calls `visit` with each attribute, until one claims more bytes than are left. Not by libmnl, whose calls
+// cost the packet path more than what they do.
 template <typename Visit>
 void ForEachAttribute(const void* data, size_t length, Visit visit) {
-  const uint8_t* end = static_cast<const uint8_t*>(data) + length;
-  const auto* attribute = static_cast<const nlattr*>(data);
-  auto left = [&] { return static_cast<int>(end - reinterpret_cast<const uint8_t*>(attribute)); };
-  for (; mnl_attr_ok(attribute, left()); attribute = mnl_attr_next(attribute)) {
-    visit(Attribute{mnl_attr_get_type(attribute),
-                    static_cast<const uint8_t*>(mnl_attr_get_payload(attribute)),
-                    mnl_attr_get_payload_len(attribute)});
+  const auto* at = static_cast<const uint8_t*>(data);
+  while (length >= sizeof(nlattr)) {
+    nlattr attribute;
+    memcpy(&attribute, at, sizeof attribute);
+    if (attribute.nla_len < sizeof attribute || attribute.nla_len > length) return;
+    visit(Attribute{static_cast<uint16_t>(attribute.nla_type & NLA_TYPE_MASK), at + sizeof attribute,
+                    static_cast<uint16_t>(attribute.nla_len - sizeof attribute)});
+    const size_t used = std::min<size_t>(NLA_ALIGN(attribute.nla_len), length);
+    at += used;
+    length -= used;
   }
 }
 

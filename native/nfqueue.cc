@@ -70,7 +70,6 @@ PacketQueue::PacketQueue(const Napi::CallbackInfo& info)
   auto* slot = static_cast<uint8_t*>(buffer.Data()) + sizeof(Slab);
   for (uint32_t i = 0; i < kBatchMax; i++, slot += SlotBytes(copy_bytes_)) {
     vectors_[i] = {slot, SlotBytes(copy_bytes_)};
-    headers_[i].msg_hdr.msg_name = &senders_[i];
     headers_[i].msg_hdr.msg_iov = &vectors_[i];
     headers_[i].msg_hdr.msg_iovlen = 1;
   }
@@ -88,6 +87,10 @@ Napi::Value PacketQueue::Open(const Napi::CallbackInfo& info) {
 int PacketQueue::OpenSocket(uint32_t buffer_bytes) {
   fd_ = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_NETFILTER);
   if (fd_ < 0) return errno;
+  // To the kernel alone, whose port id is 0: any process with CAP_NET_ADMIN could write to the socket.
+  sockaddr_nl kernel{};
+  kernel.nl_family = AF_NETLINK;
+  if (connect(fd_, reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel) != 0) return errno;
   const int on = 1;
   // Lost messages are in the kernel's counters; reporting them too would cost a wake-up each.
   setsockopt(fd_, SOL_NETLINK, NETLINK_NO_ENOBUFS, &on, sizeof on);
@@ -182,7 +185,6 @@ void PacketQueue::Receive() {
 
 // Returns how many datagrams are in the slots; 0 if none waits, -1 after an error worth another try.
 int PacketQueue::ReceiveDatagrams() {
-  for (auto& header : headers_) header.msg_hdr.msg_namelen = sizeof(sockaddr_nl);
   const int received = recvmmsg(fd_, headers_, kBatchMax, MSG_DONTWAIT, nullptr);
   if (received >= 0) return received;
   if (errno == EAGAIN) return 0;
@@ -190,13 +192,7 @@ int PacketQueue::ReceiveDatagrams() {
   return -1;
 }
 
-// Empty if it did not come from the kernel, whose port id is 0: any process with CAP_NET_ADMIN can write to
-// the socket.
 Datagram PacketQueue::DatagramIn(int slot) {
-  if (senders_[slot].nl_pid != 0) {
-    counters()[kForeign]++;
-    return {nullptr, 0};
-  }
   return {static_cast<uint8_t*>(vectors_[slot].iov_base), headers_[slot].msg_len};
 }
 

@@ -67,7 +67,6 @@ class PacketQueue : public Napi::ObjectWrap<PacketQueue> {
 
   mmsghdr headers_[kBatchMax] = {};
   iovec vectors_[kBatchMax] = {};
-  sockaddr_nl senders_[kBatchMax] = {};
   std::vector<uint8_t> outbox_;  // messages to go in one datagram
   nlmsghdr* last_ = nullptr;     // the last of them
 };

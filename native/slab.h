@@ -37,7 +37,6 @@ enum Counter : uint32_t {
   kReceiveErrors,
   kTruncated,
   kMalformed,
-  kForeign,
   kVerdictErrors,
   kVerdictRetries,
   kVerdictsLost,

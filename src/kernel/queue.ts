@@ -67,8 +67,6 @@ export const QUEUE_COUNTERS = [
   'truncated',
   /** Messages that make no sense. */
   'malformed',
-  /** Datagrams that did not come from the kernel. */
-  'foreign',
   /** Verdicts that the kernel refused, such as ENOENT for a packet it no longer has. */
   'verdictErrors',
   /** Attempts to send verdicts that failed and were repeated. */

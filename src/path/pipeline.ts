@@ -117,8 +117,7 @@ export class Pipeline {
 
   /**
    * Notes what `judge` will look at for the packet at `bytes[offset, offset + length)`: it is in the cache after
-   * `fetch`. To do so for a whole batch lets its cache misses overlap. While the buckets in use are few enough to
-   * stay in the cache, it would be a waste.
+   * `fetch`. To do so for a whole batch lets its cache misses overlap.
    */
   expect(bytes: Uint8Array, offset: number, length: number): void {
     const view = this.#ahead
@@ -128,8 +127,7 @@ export class Pipeline {
     this.limits.expect(view, service)
     if (view.protocol !== TCP) {
       if (this.policy.isDns[service] === 1) this.dns.expect(bytes, view)
-    } else if (REFUSES[this.reason] === 1) {
-      // In a flood that is refused, this one will hardly fare better than the last.
+    } else if (this.#isRefusing()) {
       this.retransmissions.expect(view)
     }
   }
@@ -140,9 +138,17 @@ export class Pipeline {
     this.retransmissions.ahead.fetch()
   }
 
-  /** Whether `expect` is worth while. */
-  get isLarge(): boolean {
-    return this.counters.sources[0]! > FEW_BUCKETS
+  /**
+   * Whether `expect` is worth while: it is not while the buckets in use are few enough to stay in the cache, and
+   * no refused SYN is looked for among a megabyte of others.
+   */
+  get readsAhead(): boolean {
+    return this.counters.sources[0]! > FEW_BUCKETS || this.#isRefusing()
+  }
+
+  /** In a flood that is refused, the next SYN will hardly fare better than the last. */
+  #isRefusing(): boolean {
+    return REFUSES[this.reason] === 1 && this.view.protocol === TCP
   }
 
   /** How many offenders the ring has received since the last call. */

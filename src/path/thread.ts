@@ -87,7 +87,7 @@ function onBatch(queue: PacketQueue, count: number): void {
   const { bytes, packets, verdicts, nowMs } = queue
   const now = nowMs[0]!
   pipeline.holds.beginBatch(count, count === BATCH_MAX, pipeline.policy, now)
-  readBatchAhead(pipeline, bytes, packets, pipeline.isLarge ? count : 0, DESCRIPTOR)
+  readBatchAhead(pipeline, bytes, packets, pipeline.readsAhead ? count : 0, DESCRIPTOR)
   let i = 0
   try {
     for (; i < count; i++) {

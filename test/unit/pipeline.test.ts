@@ -345,14 +345,20 @@ describe('reading ahead', () => {
     expect(path.accepted(9, { from, port: 22 }, START)).toBe(1)
   })
 
-  test('is for many sources only', () => {
+  test('is for many sources and for SYNs that are refused', () => {
     const path = new TestPath(policy([ssh({ source: perMinute(2, 1) })], { sources: 20_000 }))
-    const isLargeAfter = (sources: number) => {
+    const readsAheadAfter = (sources: number) => {
       for (let i = 0; i < sources; i++)
         path.send({ from: `10.${i >> 14}.${(i >> 7) & 127}.${i & 127}`, port: 22 }, START)
-      return path.pipeline.isLarge
+      return path.pipeline.readsAhead
     }
-    expect(isLargeAfter(8000)).toBe(false)
-    expect(isLargeAfter(9000)).toBe(true)
+    expect(readsAheadAfter(8000)).toBe(false)
+    expect(readsAheadAfter(9000)).toBe(true)
+
+    const few = new TestPath(policy([ssh({ source: perMinute(2, 1) })]))
+    for (const expected of [false, false, true]) {
+      few.send({ from: '203.0.113.1', port: 22 }, START)
+      expect(few.pipeline.readsAhead).toBe(expected)
+    }
   })
 })

@@ -33,7 +33,7 @@ const queue = new PacketQueue(
   (count) => {
     const { bytes, packets, verdicts, nowMs } = queue
     const now = nowMs[0]
-    if (pipeline.isLarge) {
+    if (pipeline.readsAhead) {
       for (let at = 0; at < count * PACKET_WORDS; at += PACKET_WORDS)
         pipeline.expect(bytes, packets[at + OFFSET_WORD], packets[at + LENGTH_WORD])
       pipeline.fetch()

@@ -28,7 +28,7 @@ const clock = Float64Array.of(1e6)
 function judgeBatch(first) {
   const nowMs = clock[0]
   let accepted = 0
-  if (pipeline.isLarge) {
+  if (pipeline.readsAhead) {
     for (let i = first; i < first + BATCH; i++) pipeline.expect(bytes, index[2 * i], index[2 * i + 1])
     pipeline.fetch()
   }

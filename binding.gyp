@@ -8,6 +8,7 @@
         'native/flow.cc',
         'native/flow-datagram.cc',
         'native/flow-events.cc',
+        'native/hasten.cc',
         'native/ipset.cc',
         'native/netlink.cc',
         'native/nfqueue.cc',

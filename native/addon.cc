@@ -6,6 +6,7 @@
 #include "conntrack.h"
 #include "flow-events.h"
 #include "flow.h"
+#include "hasten.h"
 #include "ipset.h"
 #include "nfqueue.h"
 #include "notify.h"
@@ -19,6 +20,12 @@ namespace {
 bool Read(const Napi::Value& value, uint32_t* out) {
   if (!value.IsNumber()) return false;
   *out = value.As<Napi::Number>().Uint32Value();
+  return true;
+}
+
+bool Read(const Napi::Value& value, int32_t* out) {
+  if (!value.IsNumber()) return false;
+  *out = value.As<Napi::Number>().Int32Value();
   return true;
 }
 
@@ -113,6 +120,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("assuredFlows", Export(env, AssuredFlows));
   exports.Set("FlowEvents", FlowEvents::Define(env));
   exports.Set("notify", Export(env, Notify));
+  exports.Set("hasten", Export(env, Hasten));
   return exports;
 }
 

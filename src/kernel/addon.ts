@@ -27,6 +27,8 @@ export interface Addon {
   readonly FlowEvents: new () => NativeFlowEvents
   /** One datagram to a Unix socket; a leading `@` means the abstract name space. Returns an errno. */
   notify(path: string, state: string): number
+  /** nice(2) and the length of a turn of the calling thread. Returns an errno; what was permitted holds. */
+  hasten(nice: number, turnMicroseconds: number): number
 }
 
 export interface NativeQueue {

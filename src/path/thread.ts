@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
+import { goFirst } from '../kernel/go-first.ts'
 import {
   BATCH_MAX,
   DROP,
@@ -153,6 +154,7 @@ function serve(): void {
 }
 
 try {
+  goFirst()
   openQueue(queueOptions, onBatch)
   if (ownOptions !== undefined) openQueue(ownOptions, onOwnBatch)
   serve()

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { HONEST, Scene, SERVER } from '../lib/scene.ts'
 import { Sluice } from '../lib/sluice.ts'
@@ -60,6 +61,17 @@ test.each([4, 6] as const)('over IPv%d the networks are spread over both threads
   expect(counts.reduce((sum, count) => sum + count, 0)).toBe(COUNT)
   // All in one would be a chance of 1 in 32,768.
   for (const count of counts) expect(count).toBeGreaterThan(0)
+})
+
+test('the packet paths are scheduled before the rest of the daemon', () => {
+  const tasks = `/proc/${sluice.process.pid}/task`
+  const urgent = readdirSync(tasks).filter((task) => {
+    const fields = readFileSync(`${tasks}/${task}/stat`, 'utf8').replace(/.*\) /, '').split(' ')
+    // The 19th of proc_pid_stat(5), of which the first two are gone.
+    return Number(fields[16]) === -10
+  })
+  expect(urgent).toHaveLength(2)
+  expect(urgent).not.toContain(`${sluice.process.pid}`)
 })
 
 test('limits hold in full on each thread', async () => {

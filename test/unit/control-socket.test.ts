@@ -17,12 +17,15 @@ afterEach(() => {
   for (const end of ends.splice(0).reverse()) end()
 })
 
-async function listen(handle: (request: Request) => Promise<unknown> = async () => 'answered') {
+async function listen(
+  handle: (request: Request) => Promise<unknown> = async () => 'answered',
+  group = 'no-such-group',
+) {
   const scratch = new Scratch()
   ends.push(() => scratch.close())
   const path = scratch.path('control.sock')
   const { log, lines } = new TestLog()
-  const close = await openControlSocket({ path, group: 'no-such-group', handle, log })
+  const close = await openControlSocket({ path, group, handle, log })
   ends.push(close)
   return { path, close, lines, log }
 }
@@ -45,6 +48,13 @@ describe('the control socket', () => {
     const { path, lines } = await listen()
     expect(statSync(path).mode & 0o777).toBe(0o660)
     expect(lines[0]).toMatch(/^info no-control-group: there is no group "no-such-group"/)
+  })
+
+  test('belongs to its group', async () => {
+    // Of Debian's base-passwd. To give a file to others takes root, as whom the tests run.
+    const { path, lines } = await listen(undefined, 'adm')
+    expect(statSync(path).gid).toBe(4)
+    expect(lines).toEqual([])
   })
 
   test('answers requests in order', async () => {

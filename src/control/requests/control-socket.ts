@@ -54,8 +54,10 @@ export async function openControlSocket(options: ControlSocketOptions): Promise<
   })
   await listen(server, path)
   const gid = groupId(readFileSync('/etc/group', 'utf8'), group)
-  if (gid !== undefined) chownSync(path, -1, gid)
-  else log.info('no-control-group', `there is no group "${group}": only root may use ${path}`)
+  if (gid === undefined)
+    log.info('no-control-group', `there is no group "${group}": only root may use ${path}`)
+  // The unit gives us the group, and takes the system call.
+  else if (lstatSync(path).gid !== gid) chownSync(path, -1, gid)
   chmodSync(path, MODE)
   return () => {
     server.close()

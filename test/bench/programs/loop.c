@@ -16,7 +16,9 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 /* As in the addon: 256 bytes of each packet, and room for the kernel's attributes. */
 enum { BATCH = 64, COPY = 256, SLOT = 576 };
@@ -128,6 +130,10 @@ int main(int argc, char **argv) {
   setvbuf(stdout, NULL, _IOLBF, 0);
   printf("ready\n");
   if (strcmp(argv[5], "free") == 0) {
+    /* As native/hasten.cc: struct sched_attr with nice -10 and turns of 0.1 ms. */
+    struct { uint32_t size, policy; uint64_t flags; int32_t nice; uint32_t priority; uint64_t runtime, deadline, period; }
+        scheduling = {.size = sizeof scheduling, .nice = -10, .runtime = 100000};
+    if (syscall(SYS_sched_setattr, 0, &scheduling, 0) < 0) return perror("sched_setattr"), 1;
     for (;;) answer();
   }
   long wanted;

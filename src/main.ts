@@ -4,18 +4,20 @@ import { createProgram } from './cli/program.ts'
 import { readVersion } from './control/version.ts'
 import { EXIT, Failure } from './failure.ts'
 import { NetlinkError } from './kernel/netlink-error.ts'
+import { systemReason } from './system-reason.ts'
 
-// A reader that has seen enough ("sluice bans list | head") is no error of ours.
+// A reader that has seen enough ("sluice bans list | head") is no error of ours; a full disk is one.
+let unwritten: Error | undefined
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
+    if (error.code !== 'EPIPE') unwritten ??= error
   })
 }
 
 const status = await main(process.argv.slice(2))
 // A pipe takes 64 KiB at once; the rest of a long list would be lost with the process.
 await Promise.all([process.stdout, process.stderr].map(drained))
-process.exit(status)
+process.exit(status === EXIT.ok && unwritten !== undefined ? reportUnwritten(unwritten) : status)
 
 /** Resolves when everything written is out, or nobody reads it any more. */
 function drained(stream: NodeJS.WriteStream): Promise<void> {
@@ -34,6 +36,11 @@ async function main(argv: readonly string[]): Promise<number> {
     if (error instanceof NetlinkError) return EXIT.osError
     return error instanceof Failure ? error.status : EXIT.software
   }
+}
+
+function reportUnwritten(error: Error): number {
+  console.error(`sluice: cannot write what was asked for: ${systemReason(error)}`)
+  return EXIT.cannotCreate
 }
 
 function report(error: unknown): void {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { InvalidArgumentError, Option } from 'commander'
 import { type Prefix, parsePrefix } from '../net/prefix.ts'
 
@@ -15,12 +16,19 @@ export function jsonOption(): Option {
   return new Option('--json', 'one line of JSON instead of text')
 }
 
-/** @param hint what to do when a capture was meant */
-export function localOption(hint: string): Option {
-  const prefix = (text: string, previous: readonly Prefix[] = []): Prefix[] => {
+/**
+ * @param hint what to do when a capture was meant
+ * @param captures where the option itself may be followed by captures: gets those that are no address
+ */
+export function localOption(hint: string, captures?: string[]): Option {
+  const prefix = (text: string, previous: readonly Prefix[] = []): readonly Prefix[] => {
     try {
       return [...previous, parsePrefix(text)]
     } catch (error) {
+      if (captures !== undefined && previous.length > 0 && (text === '-' || existsSync(text))) {
+        captures.push(text)
+        return previous
+      }
       throw new InvalidArgumentError(`${(error as Error).message}${/[./]/.test(text) ? `; ${hint}` : ''}`)
     }
   }

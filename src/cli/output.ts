@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises'
 import { EXIT, Failure } from '../failure.ts'
+import { systemReason } from '../system-reason.ts'
 
 /** A file that a command writes, or standard output. A write resolves when the next may come. */
 export interface Output {
@@ -25,13 +26,19 @@ async function explained<T>(path: string, result: Promise<T>): Promise<T> {
   try {
     return await result
   } catch (error) {
-    const { code = String(error) } = error as NodeJS.ErrnoException
-    throw new Failure(EXIT.cannotCreate, `${path}: cannot write: ${code}`)
+    throw cannotWrite(path, error)
   }
 }
 
 function writeToStandardOutput(text: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    process.stdout.write(text, (error) => (error ? reject(new ReaderGone()) : resolve()))
+    process.stdout.write(text, (error: NodeJS.ErrnoException | null | undefined) => {
+      if (!error) resolve()
+      else reject(error.code === 'EPIPE' ? new ReaderGone() : cannotWrite('standard output', error))
+    })
   })
+}
+
+function cannotWrite(path: string, error: unknown): Failure {
+  return new Failure(EXIT.cannotCreate, `${path}: cannot write: ${systemReason(error)}`)
 }

@@ -1,5 +1,6 @@
 import { roughDuration } from '../control/rough-duration.ts'
 import { grouped } from '../grouped.ts'
+import { changedTotals } from '../replay/changed-totals.ts'
 import type { BanRow, RefusedSource } from '../replay/rows.ts'
 import type { Against, PolicySummary, Summary } from '../replay/summary.ts'
 import { type Clock, clockOf, columns, firstRows } from './replay-text.ts'
@@ -16,7 +17,15 @@ export function formatChanges(summary: Summary, against: Against): string {
     ...section('No longer banned', noLongerBanned, (rows) => bannedTable(rows, time)),
   ]
   if (changes.length === 0) changes.push('The same sources are limited and banned.')
-  return [`With ${against.file} instead\n${totals(summary.policy, against)}`, ...changes].join('\n\n')
+  const totals = changedTotals(summary.policy, against)
+  const table = formatTable(columns('SERVICE', '>ACCEPTED', '>REFUSED', '>BANNED'), totals)
+  const head = [title(summary.policy, against), ...(totals.length > 0 ? [table] : [])].join('\n')
+  return [head, ...changes].join('\n\n')
+}
+
+/** In shadow mode the same sources are limited, and none of them is stopped. */
+function title({ mode }: PolicySummary, against: Against): string {
+  return `With ${against.file} instead${against.mode === mode ? '' : `, mode ${against.mode}`}`
 }
 
 function section<Row>(
@@ -25,19 +34,6 @@ function section<Row>(
   table: (rows: readonly Row[]) => string,
 ): string[] {
   return rows.length === 0 ? [] : [`${title}: ${grouped(rows.length)}\n${table(rows)}`]
-}
-
-/** Services of both policies that were asked for, each number before and after. */
-function totals(before: PolicySummary, after: PolicySummary): string {
-  const names = [...new Set([...before.services, ...after.services].map(({ service }) => service))]
-  const rows = names.flatMap((name) => {
-    const pair = [before, after].map(({ services }) => services.find(({ service }) => service === name))
-    if (pair.every((row) => (row?.attempts ?? 0) === 0)) return []
-    const change = (field: 'accepted' | 'refused' | 'banned') =>
-      pair.map((row) => (row === undefined ? '-' : grouped(row[field]))).join(' -> ')
-    return [[name, change('accepted'), change('refused'), change('banned')]]
-  })
-  return formatTable(columns('SERVICE', '>ACCEPTED', '>REFUSED', '>BANNED'), rows)
 }
 
 function limitedTable(rows: readonly RefusedSource[], time: Clock): string {

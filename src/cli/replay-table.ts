@@ -2,7 +2,7 @@ import { counted } from '../control/counted.ts'
 import { roughDuration } from '../control/rough-duration.ts'
 import { grouped } from '../grouped.ts'
 import type { BanRow, BucketRow, ServiceRow } from '../replay/rows.ts'
-import type { PolicySummary, Summary } from '../replay/summary.ts'
+import { type PolicySummary, type Summary, unsolicitedText } from '../replay/summary.ts'
 import { type Clock, clockOf, columns, dateTime, firstRows, hang } from './replay-text.ts'
 import { formatTable } from './table.ts'
 
@@ -14,7 +14,7 @@ export function formatReplay(summary: Summary): string {
   const { policy } = summary
   const time = clockOf(summary)
   const sections = [head(summary), services(policy.services)]
-  if (policy.unsolicitedAnswers > 0) sections.push(unsolicited(policy))
+  if (policy.unsolicitedAnswers > 0) sections.push(unsolicitedText(policy))
   if (policy.limited.length > 0) sections.push(limited(policy.limited, time))
   if (policy.banned.length > 0) sections.push(banned(policy, time))
   if (policy.sessions.length > 0) sections.push(sessions(policy, time))
@@ -53,12 +53,11 @@ function local({ local: { prefixes, inferred }, policy: { services } }: Summary)
   if (inferred === null) return shown
   const { attempts, inbound, isWhole } = inferred
   const all = inbound === attempts
-  const share = all ? 'all' : `${Math.floor((inbound / attempts) * 100)} %`
+  const share = all ? (attempts === 1 ? 'the only' : 'all') : `${Math.floor((inbound / attempts) * 100)} %`
   const which = isWhole ? (all ? '' : 'of ') : 'of the first '
   const isAsked = services.some((each) => each.attempts > 0)
-  const what = isAsked
-    ? `${counted(attempts, 'attempt')} at service ports`
-    : `${counted(attempts, 'answer')} from port 53`
+  const number = (noun: string) => (attempts === 1 ? noun : counted(attempts, noun))
+  const what = isAsked ? `${number('attempt')} at service ports` : `${number('answer')} from port 53`
   const attemptsSeen = `${share} ${which}${what}`
   return `${shown} (inferred: destination of ${attemptsSeen}${all ? '' : '; --local overrides'})`
 }
@@ -81,12 +80,6 @@ function services(rows: readonly ServiceRow[]): string {
   )
   const unseen = rows.filter(({ attempts }) => attempts === 0).map(({ service }) => service)
   return unseen.length === 0 ? table : [table, ...hang('no attempts: ', unseen.join(', '))].join('\n')
-}
-
-function unsolicited({ unsolicitedAnswers, mode }: PolicySummary): string {
-  const answers = counted(unsolicitedAnswers, 'answer')
-  const verdict = mode === 'shadow' ? 'would be dropped' : 'dropped'
-  return `${answers} from port 53 to questions that nobody here has asked: ${verdict}. Nobody is banned for those.`
 }
 
 function limited(rows: readonly BucketRow[], time: Clock): string {

@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { EXIT, Failure } from '../failure.ts'
+import { checkOutputs } from './check-outputs.ts'
 import { jsonOption, localOption } from './command-options.ts'
 import type { TuneCommandOptions } from './run-tune.ts'
 
@@ -42,7 +43,7 @@ function share(text: string): number {
 }
 
 async function run(stray: readonly string[], options: TuneCommandOptions): Promise<void> {
-  const { honest, attack = [], yaml, json } = options
+  const { honest, attack = [], config, yaml, json } = options
   if (stray.length > 0) {
     throw new Failure(
       EXIT.usage,
@@ -53,9 +54,13 @@ async function run(stray: readonly string[], options: TuneCommandOptions): Promi
   if (yaml === '-' && json) {
     throw new Failure(EXIT.usage, '--json and --yaml - both want standard output', 'name a file: --yaml FILE')
   }
-  if (yaml !== undefined && [...honest, ...attack].includes(yaml)) {
-    throw new Failure(EXIT.usage, `--yaml would overwrite the capture ${yaml}`)
-  }
+  await checkOutputs(
+    [{ role: '--yaml', path: yaml }],
+    [
+      ...[...honest, ...attack].map((path) => ({ role: 'the capture', path })),
+      { role: 'the policy', path: config },
+    ],
+  )
   // The parser of policies takes a while to load: other commands must not wait for it.
   const { runTune } = await import('./run-tune.ts')
   await runTune(options)

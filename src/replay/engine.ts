@@ -120,13 +120,14 @@ export class Engine {
   }
 
   /** Decides an inbound datagram from port 53 that goes to no service, and along no flow that this host has begun. */
-  offerAnswer({ view, bytes, sourceAt, offset, length, nowMs }: Attempt): void {
+  offerAnswer(attempt: Attempt): void {
+    const { view, bytes, sourceAt, offset, length, nowMs } = attempt
     if (this.policy.dns.unsolicited === undefined) return
     if (this.allowed.some(view.family, bytes, sourceAt)) return
     this.#nowMs = nowMs
-    this.pipeline.judge(bytes, offset, Math.min(length, this.policy.queue.copyBytes), nowMs)
+    const verdict = this.pipeline.judge(bytes, offset, Math.min(length, this.policy.queue.copyBytes), nowMs)
     if (this.pipeline.reason !== Reason.unsolicitedAnswer) return
-    for (const observer of this.observers) observer.unsolicited?.()
+    for (const observer of this.observers) observer.unsolicited?.(attempt, verdict)
   }
 
   /** Takes note of an outbound SYN-ACK. */

@@ -46,6 +46,8 @@ function fileNotes({ packets, ending, clock, skipped }: ReplayedFile): string[] 
   }
   if (clock.startsAtZero)
     notes.push('its clock starts near 1970: dates mean nothing, times between packets do')
+  if (clock.impossible > 0)
+    notes.push(`${counted(clock.impossible, 'packet')} of no possible date took the furthest that there is`)
   if (clock.untimed > 0)
     notes.push(`${counted(clock.untimed, 'packet')} without a time took that of the one before`)
   const { backwards, jumps } = clock

@@ -73,5 +73,5 @@ export interface Observer {
   banned?(ban: Ban, mode: Mode, cause: BanCause): void
   ended?(ending: Ending): void
   /** An answer to a question that nobody here has asked; in shadow mode it passed. */
-  unsolicited?(): void
+  unsolicited?(attempt: Attempt, verdict: Verdict): void
 }

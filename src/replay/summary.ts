@@ -1,4 +1,5 @@
 import type { Mode, Policy } from '../config/policy.ts'
+import { counted } from '../control/counted.ts'
 import { formatPrefix } from '../net/prefix.ts'
 import { type Comparison, compareOutcomes } from './compare.ts'
 import { isoTime } from './iso-time.ts'
@@ -102,6 +103,13 @@ export function summarize(facts: ReplayFacts, policy: NamedOutcome, against?: Na
         ? null
         : { ...summarizePolicy(against), changes: compareOutcomes(policy.outcome, against.outcome) },
   }
+}
+
+/** What became of answers from port 53 to questions that nobody here has asked, as a sentence. */
+export function unsolicitedText({ unsolicitedAnswers, mode }: PolicySummary): string {
+  const answers = counted(unsolicitedAnswers, 'answer')
+  const verdict = mode === 'shadow' ? 'would be dropped' : 'dropped'
+  return `${answers} from port 53 to questions that nobody here has asked: ${verdict}. Nobody is banned for those.`
 }
 
 function inferredFrom(inference: Inference | undefined): Summary['local']['inferred'] {

@@ -23,17 +23,18 @@ export interface ReportOptions {
   readonly against?: Policy
   /** The names that the report has for the policy files. */
   readonly policyFile?: string
+  readonly local?: readonly string[]
 }
 
 /** The report on `file` under `rules`. */
 export async function reportOn(file: string, rules: Policy, options: ReportOptions = {}): Promise<Reported> {
-  const { against, policyFile = 'sluice.yaml' } = options
+  const { against, policyFile = 'sluice.yaml', local = ['192.0.2.1', '2001:db8::1'] } = options
   const outcome = new Outcome(rules)
   const recorder = new Recorder(outcome)
   const engines = [new Engine(rules, [outcome, recorder])]
   const other = against && new Outcome(against)
   if (other !== undefined) engines.push(new Engine(other.policy, [other]))
-  const facts = await replay({ files: [file], engines, local: ['192.0.2.1', '2001:db8::1'].map(parsePrefix) })
+  const facts = await replay({ files: [file], engines, local: local.map(parsePrefix) })
   const summary = summarize(
     facts,
     { file: policyFile, outcome },

@@ -48,6 +48,20 @@ describe.each([
     expect(packets).toMatchObject([{ timeMs: 2000 }])
   })
 
+  test('a time that no calendar has is taken for the last date, or the first', async () => {
+    const seconds = [TIME_RESOLUTION, Uint8Array.of(0)] as const
+    const { packets, reader } = await read(
+      ng.section(),
+      ng.interface({ options: [seconds] }),
+      ng.interface({ options: [seconds, [TIME_OFFSET, ng.int64(-(2n ** 63n))]] }),
+      ng.enhanced(FRAME, 2n ** 64n - 1n),
+      ng.enhanced(FRAME, 2n ** 64n - 9n),
+      ng.enhanced(FRAME, 0n, 1),
+    )
+    expect(packets.map(({ timeMs }) => timeMs)).toEqual([8.64e15, 8.64e15, -8.64e15])
+    expect(reader.clock.impossible).toBe(3)
+  })
+
   test('each packet has the link type and the clock of its interface', async () => {
     const options = [[TIME_RESOLUTION, Uint8Array.of(3)]] as const
     const { packets } = await read(

@@ -2,6 +2,7 @@ import { afterAll, expect, test } from 'vitest'
 import type { Policy } from '../../src/config/policy.ts'
 import { policy, service } from '../lib/policies.ts'
 import { type ReplayTestOptions, replayFiles, type Sent, writeCapture } from '../lib/replay.ts'
+import { reportOn } from '../lib/report.ts'
 import { Scratch } from '../lib/scratch.ts'
 
 /** A real reflection attack with RRSIG answers; 413 of its datagrams from port 53 are whole or a first fragment. */
@@ -95,6 +96,28 @@ test('not where the policy lets them pass, nor from the allow list; in shadow mo
   const allow = [{ family: 4 as const, bytes: Uint8Array.of(198, 51, 100, 0), length: 24 }]
   expect(await unsolicitedIn(packets, policy([SSH], { dns: UNSOLICITED, allow }))).toBe(0)
   expect(await unsolicitedIn(packets, policy([SSH], { dns: UNSOLICITED, mode: 'shadow' }))).toBe(1)
+})
+
+test('the report and the comparison of policies tell of them', async () => {
+  const file = writeCapture(scratch.path('told.pcap'), [answers(0), answers(1, 40_001)])
+  const passing = policy([SSH], { dns: { unsolicited: undefined } })
+  const options = { local: [HOST], against: passing }
+  const { page } = await reportOn(file, policy([SSH], { dns: UNSOLICITED }), options)
+  expect(page).toContain('<p>2 answers from port 53 to questions that nobody here has asked: dropped.')
+  expect(page).toMatch(/unsolicited answers<\/th>[^,]*>2 -&gt; 0</)
+})
+
+test('each is a line of the verdicts, of no service', async () => {
+  const file = writeCapture(scratch.path('lines.pcap'), [answers(0)])
+  const line = (verdict: string) =>
+    `2023-11-14T22:13:20.000000Z,${RESOLVER},53,,40000,${verdict},unsolicited-answer,1`
+  for (const [mode, verdict] of [
+    ['enforce', 'drop'],
+    ['shadow', 'shadow'],
+  ] as const) {
+    const { csv } = await replayFiles([file], policy([SSH], { dns: UNSOLICITED, mode }), { local: [HOST] })
+    expect(csv).toEqual([line(verdict)])
+  }
 })
 
 test('whoever gets answers is the host, where nobody asks it for anything', async () => {

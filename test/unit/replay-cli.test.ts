@@ -1,5 +1,15 @@
-import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { type StdioOptions, spawnSync } from 'node:child_process'
+import {
+  chmodSync,
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { CommanderError } from 'commander'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createProgram } from '../../src/cli/program.ts'
@@ -24,6 +34,8 @@ const files = {
   capture: scratch.path('attack.pcap'),
   cut: scratch.path('cut.pcap'),
   text: scratch.path('notes.txt'),
+  link: scratch.path('link.pcap'),
+  page: scratch.path('capture.html'),
 }
 
 beforeAll(() => {
@@ -44,6 +56,8 @@ beforeAll(() => {
   }))
   writeCapture(files.capture, [...attack, ...mail])
   writeFileSync(files.cut, readFileSync(files.capture).subarray(0, -10))
+  symlinkSync(files.capture, files.link)
+  cpSync(files.capture, files.page)
   writeFileSync(files.text, 'not a capture, but long enough to be one\n')
 })
 afterAll(() => scratch.close())
@@ -160,6 +174,23 @@ describe('what programs read', () => {
   })
 })
 
+test('captures may follow the addresses of --local', async () => {
+  const text = await replay('--local', '192.0.2.1', '2001:db8::/32', files.capture, files.capture)
+  expect(text).toContain('34 packets')
+  expect(text).toContain('local    192.0.2.1, 2001:db8::/32\n')
+})
+
+test('one attempt is not many', async () => {
+  const one = writeCapture(scratch.path('one.pcap'), [{ atMs: 0, from: '203.0.113.1', port: 22 }])
+  expect(await replay(one)).toContain('(inferred: destination of the only attempt at service ports)')
+})
+
+test('another policy that stops nobody says so', async () => {
+  writeFileSync(scratch.path('shadow.yaml'), `mode: shadow\n${POLICY}`)
+  const text = await replay(files.capture, '--against', scratch.path('shadow.yaml'))
+  expect(text).toMatch(/^With .*shadow\.yaml instead, mode shadow$/m)
+})
+
 describe('a capture that is broken', () => {
   test('is reported as far as it goes, and the exit status says that it was', async () => {
     const { status, message } = await failure(files.cut)
@@ -178,7 +209,12 @@ describe('a capture that is broken', () => {
 
 describe('wrong use', () => {
   test.each<[what: string, argv: () => string[], status: number, message: RegExp]>([
-    ['a missing file', () => [scratch.path('nix')], EXIT.noInput, /nix: cannot open: ENOENT$/],
+    [
+      'a missing file',
+      () => [scratch.path('nix')],
+      EXIT.noInput,
+      /nix: cannot open: ENOENT: no such file or directory$/,
+    ],
     ['a directory', () => [scratch.directory], EXIT.noInput, /is a directory, not a capture$/],
     ['a text file', () => [files.text], EXIT.dataError, /notes\.txt: is neither pcap nor pcapng/],
     ['a bad policy', () => [files.capture, '--config', files.text], EXIT.config, /notes\.txt:1:1: /],
@@ -193,7 +229,7 @@ describe('wrong use', () => {
       'CSV to nowhere',
       () => [files.capture, '--csv', '/nix/x.csv'],
       EXIT.cannotCreate,
-      /^\/nix\/x\.csv: cannot write: ENOENT$/,
+      /^\/nix\/x\.csv: cannot write: ENOENT: no such file or directory$/,
     ],
     [
       'CSV over a capture',
@@ -206,6 +242,36 @@ describe('wrong use', () => {
       () => [files.capture, '--csv', '-', '--json'],
       EXIT.usage,
       /both want standard output/,
+    ],
+    [
+      'CSV over a capture under another name',
+      () => [files.capture, '--csv', files.link],
+      EXIT.usage,
+      /--csv would overwrite the capture .*attack\.pcap$/,
+    ],
+    [
+      'CSV over the policy',
+      () => [files.capture, '--csv', `${scratch.directory}/./sluice.yaml`],
+      EXIT.usage,
+      /--csv would overwrite the policy .*sluice\.yaml$/,
+    ],
+    [
+      'a report over a capture',
+      () => [files.page, '--report', files.page],
+      EXIT.usage,
+      /--report would overwrite the capture .*capture\.html$/,
+    ],
+    [
+      'CSV and a report into one file',
+      () => [files.capture, '--csv', scratch.path('x.html'), '--report', `${scratch.directory}/./x.html`],
+      EXIT.usage,
+      /--report would overwrite what --csv has written/,
+    ],
+    [
+      'captures in two places',
+      () => [files.capture, '--local', '192.0.2.1', files.cut],
+      EXIT.usage,
+      /two places: .*attack\.pcap and, behind --local, .*cut\.pcap$/,
     ],
     ['standard input twice', () => ['-', '-'], EXIT.usage, /can be read only once/],
   ])('%s: one message and a status', async (_, argv, status, message) => {
@@ -226,7 +292,7 @@ describe('wrong use', () => {
 
   test.each([
     [['--local', '192.0.2.300', '--', 'x.pcap'], /"192\.0\.2\.300" is no IPv4 or IPv6 address or prefix/],
-    [['--local', '192.0.2.1', 'x.pcap'], /"x\.pcap" is no .*name captures before --local, or after --/],
+    [['--local', '192.0.2.1', 'x.pcap'], /"x\.pcap" is no .*; nor a file that is there/],
     [[], /missing required argument 'files'/],
   ])('%j', async (argv, message) => {
     await expect(replay(...argv)).rejects.toThrow(CommanderError)
@@ -245,11 +311,13 @@ test('the progress line says how far, how fast and how long still, in 80 columns
 
 describe('a host with neither the addon nor root', () => {
   /** The program without build/, run by a user who may nothing. */
-  function run(argv: readonly string[], input?: Buffer) {
+  function run(argv: readonly string[], input?: Buffer | number, stdout: 'pipe' | number = 'pipe') {
     const args = ['--import', import.meta.resolve('tsx'), scratch.path('src/main.ts'), 'replay', ...argv]
     const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
     const env = { PATH: process.env.PATH, TMPDIR: '/tmp' }
-    return spawnSync(process.execPath, args, { input, encoding: 'utf8', env, cwd: '/', ...nobody })
+    const given = typeof input === 'number' ? {} : { input }
+    const stdio: StdioOptions = [typeof input === 'number' ? input : 'pipe', stdout, 'pipe']
+    return spawnSync(process.execPath, args, { ...given, stdio, encoding: 'utf8', env, cwd: '/', ...nobody })
   }
 
   beforeAll(() => {
@@ -268,6 +336,40 @@ describe('a host with neither the addon nor root', () => {
     const named = run([files.capture, '--config', files.policy, '--json'])
     expect(piped.status).toBe(0)
     expect(piped.stdout).toBe(named.stdout.replace(files.capture, '-'))
+  })
+
+  test.skipIf(!existsSync('/dev/full'))('says that what it writes to has no room', () => {
+    const full = openSync('/dev/full', 'w')
+    try {
+      const each = [[], ['--json'], ['--csv', '-']].map((more) =>
+        run([files.capture, '--config', files.policy, ...more], undefined, full),
+      )
+      for (const { status, stderr } of each) {
+        expect(status).toBe(EXIT.cannotCreate)
+        expect(stderr).toMatch(/^sluice: .*ENOSPC: no space left on device\n$/)
+      }
+    } finally {
+      closeSync(full)
+    }
+  })
+
+  test('leaves a report alone that is protected, though its directory is not', () => {
+    const page = scratch.path('protected/report.html')
+    mkdirSync(scratch.path('protected'))
+    chmodSync(scratch.path('protected'), 0o777)
+    writeFileSync(page, 'before', { mode: 0o444 })
+    const { status, stdout, stderr } = run([files.capture, '--config', files.policy, '--report', page])
+    expect({ status, stdout }).toEqual({ status: EXIT.cannotCreate, stdout: '' })
+    expect(stderr).toMatch(/report\.html: cannot write the report: EACCES: permission denied\n$/)
+    expect(readFileSync(page, 'utf8')).toBe('before')
+  })
+
+  test('does not take a directory for an empty stream', () => {
+    const directory = openSync('/', 'r')
+    const { status, stderr } = run(['-', '--config', files.policy], directory)
+    closeSync(directory)
+    expect(status).toBe(EXIT.noInput)
+    expect(stderr).toBe('sluice: standard input is a directory, not a capture\n')
   })
 
   test('ends with 65 for a broken stream, after the table', () => {

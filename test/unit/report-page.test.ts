@@ -106,7 +106,10 @@ describe('what the page says', () => {
     const against = scenePolicy({ ban: { ...scenePolicy().ban, firstMs: 1_800_000 } })
     const other = { ...against, services: against.services.filter(({ name }) => name !== 'ssh') }
     const { page } = await reportOn(scene, scenePolicy(), { against: other })
-    expect(sectionOf(page, 'With another policy')).toContain('No longer banned: 3')
+    const changes = sectionOf(page, 'With another policy')
+    expect(changes).toContain('No longer banned: 3')
+    const ssh = summary.policy.services.find(({ service }) => service === 'ssh')!
+    expect(changes).toMatch(new RegExp(`>ssh</th>\\s*<td class="right">${ssh.accepted} -&gt; -<`))
   })
 })
 

@@ -407,7 +407,7 @@ describe('on the command line', () => {
     ],
     [
       'a capture as output',
-      () => ['--honest', honest(), '--yaml', scratch.path('honest.pcap')],
+      () => ['--honest', honest(), '--yaml', `${scratch.directory}/./honest.pcap`],
       EXIT.usage,
       /overwrite/,
     ],

@@ -2,6 +2,7 @@ import { readSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { EXIT, Failure } from '../../failure.ts'
+import { systemReason } from '../../system-reason.ts'
 
 /** Where a capture's bytes come from. */
 export interface ByteSource {
@@ -26,8 +27,8 @@ export class FileSource implements ByteSource {
 
   /** @throws Failure `noInput` when `path` cannot be opened or is a directory. */
   static async open(path: string): Promise<FileSource> {
-    const handle = await open(path).catch((error: NodeJS.ErrnoException) => {
-      throw new Failure(EXIT.noInput, `${path}: cannot open: ${error.code ?? error.message}`)
+    const handle = await open(path).catch((error) => {
+      throw new Failure(EXIT.noInput, `${path}: cannot open: ${systemReason(error)}`)
     })
     const stat = await handle.stat()
     if (stat.isDirectory()) {

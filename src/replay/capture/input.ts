@@ -1,3 +1,4 @@
+import { fstatSync } from 'node:fs'
 import { EXIT, Failure } from '../../failure.ts'
 import { type ByteSource, FileSource, StreamSource } from './byte-source.ts'
 import { COMPRESSION_MAGIC_BYTES, decompress, findCompression } from './compression.ts'
@@ -39,6 +40,9 @@ function openStandardInput(): ByteSource {
       'standard input is a terminal, not a capture',
       'tcpdump -w - | sluice replay -',
     )
+  }
+  if (fstatSync(process.stdin.fd).isDirectory()) {
+    throw new Failure(EXIT.noInput, 'standard input is a directory, not a capture')
   }
   return new StreamSource(process.stdin)
 }

@@ -1,3 +1,4 @@
+import { FURTHEST_MS } from './clock-notes.ts'
 import {
   cutShort,
   type Frame,
@@ -140,7 +141,9 @@ export class PcapngFormat implements FrameFormat {
     const from = this.#interfaces[number]
     if (from === undefined) return `a packet of interface ${number}, which is not described before`
     const ticks = view.getUint32(start + 12, isLittle) * 2 ** 32 + view.getUint32(start + 16, isLittle)
-    frame.timeMs = ticks / from.ticksPerMs + from.offsetMs
+    const timeMs = ticks / from.ticksPerMs + from.offsetMs
+    // Beyond that, milliseconds are no longer told apart either.
+    frame.timeMs = Math.max(-FURTHEST_MS, Math.min(FURTHEST_MS, timeMs))
     frame.isTimed = true
     frame.originalLength = view.getUint32(start + 24, isLittle)
     return setData(frame, from, start + 28, view.getUint32(start + 20, isLittle), start + length - 4)

@@ -1,6 +1,7 @@
 import { grouped } from '../../grouped.ts'
+import { changedTotals } from '../changed-totals.ts'
 import type { BanRow, RefusedSource } from '../rows.ts'
-import type { Against } from '../summary.ts'
+import type { Against, PolicySummary } from '../summary.ts'
 import { banTable } from './bans-section.ts'
 import { type Html, html } from './html.ts'
 import { table } from './table.ts'
@@ -9,15 +10,18 @@ import { formatElapsed } from './time-axis.ts'
 const MOST = 40
 
 /** What another policy would change. */
-export function changesSection({ file, changes }: Against): Html {
+export function changesSection(before: PolicySummary, against: Against): Html {
+  const { file, mode, changes } = against
   const tables = [
     ...firstRows('Newly limited', changes.newlyLimited, limitedTable),
     ...firstRows('No longer limited', changes.noLongerLimited, limitedTable),
     ...firstRows('Newly banned', changes.newlyBanned, banTable),
     ...firstRows('No longer banned', changes.noLongerBanned, banTable),
   ]
+  const totals = changedTotals(before, against)
   return html`<section><h2>With another policy</h2>
-<p>What would change with ${file}:</p>
+<p>What would change with ${file}${mode === before.mode ? '' : `, mode ${mode}`}:</p>
+${totals.length === 0 ? '' : table('Before and after', ['Service', '>Accepted', '>Refused', '>Dropped by bans'], totals)}
 ${tables.length > 0 ? tables : html`<p>The same sources are limited and banned.</p>`}
 </section>`
 }

@@ -3,7 +3,7 @@ import { explainPolicy } from '../../config/explain.ts'
 import { counted } from '../../control/counted.ts'
 import { roughDuration } from '../../control/rough-duration.ts'
 import { grouped } from '../../grouped.ts'
-import type { PolicySummary, Summary } from '../summary.ts'
+import { type PolicySummary, type Summary, unsolicitedText } from '../summary.ts'
 import { bansSection, clockTime } from './bans-section.ts'
 import { changesSection } from './changes-section.ts'
 import { Html, html } from './html.ts'
@@ -56,7 +56,7 @@ ${sourcesSection(top)}
 ${bansSection(policy.banned, policy.jitter, axis)}
 ${sessionsSection(policy.services, policy.sessions)}
 ${levelsSection(top, levels, policy.banned, axis)}
-${against === null ? '' : changesSection(against)}
+${against === null ? '' : changesSection(policy, against)}
 <section><h2>Policy</h2>
 <p>${policy.file}, with all that it leaves to defaults:</p>
 <pre>${explainPolicy(outcome.policy)}</pre></section>
@@ -96,12 +96,13 @@ function names({ files }: Summary): string {
   return firstOf(files.map(({ file }) => (file === '-' ? 'standard input' : file)))
 }
 
-function localAddresses({ local: { prefixes, inferred } }: Summary): string {
+function localAddresses({ local: { prefixes, inferred }, policy: { services } }: Summary): string {
   if (prefixes.length === 0) return 'unknown'
+  const what = services.some(({ attempts }) => attempts > 0) ? 'attempt' : 'answer'
   const how =
     inferred === null
       ? 'as told'
-      : `inferred: destination of ${grouped(inferred.inbound)} of ${counted(inferred.attempts, 'attempt')}`
+      : `inferred: destination of ${grouped(inferred.inbound)} of ${counted(inferred.attempts, what)}`
   return `${firstOf(prefixes)} (${how})`
 }
 
@@ -110,7 +111,8 @@ function firstOf(texts: readonly string[]): string {
   return texts.slice(0, MOST_NAMES).join(', ') + (more > 0 ? ` and ${grouped(more)} more` : '')
 }
 
-function totalsSection({ services, banned, leftOut }: PolicySummary): Html {
+function totalsSection(policy: PolicySummary): Html {
+  const { services, banned, leftOut, unsolicitedAnswers } = policy
   const seen = services.filter(({ attempts }) => attempts > 0)
   const missing = [
     ...(leftOut.sources > 0 ? [counted(leftOut.sources, 'source')] : []),
@@ -130,5 +132,6 @@ ${table(
 )}
 <p>${counted(banned.length + leftOut.bans, 'ban')}.${
     missing.length === 0 ? '' : ` Not told one by one, to keep memory bounded: ${missing.join(', ')}.`
-  }</p></section>`
+  }</p>
+${unsolicitedAnswers === 0 ? '' : html`<p>${unsolicitedText(policy)}</p>`}</section>`
 }

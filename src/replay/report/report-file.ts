@@ -3,6 +3,7 @@ import { constants } from 'node:fs'
 import { access, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { EXIT, Failure } from '../../failure.ts'
+import { systemReason } from '../../system-reason.ts'
 
 /**
  * Finds out before a long replay whether a report can be written to `path`. The name must end in `.html`,
@@ -18,6 +19,8 @@ export async function checkReportPath(path: string): Promise<void> {
     const target = await targetOf(path)
     const stats = await stat(target).catch(() => undefined)
     if (stats !== undefined && !stats.isFile()) throw new Error('not a regular file')
+    // It would be replaced whatever its own mode; but somebody has protected it.
+    if (stats !== undefined) await access(target, constants.W_OK)
     await access(dirname(target), constants.W_OK)
   })
 }
@@ -56,8 +59,6 @@ async function explained(path: string, action: () => Promise<void>): Promise<voi
   try {
     await action()
   } catch (error) {
-    // "ENOSPC: no space left on device, write": the call does not help anybody.
-    const [reason] = (error as Error).message.split(',')
-    throw new Failure(EXIT.cannotCreate, `${path}: cannot write the report: ${reason}`)
+    throw new Failure(EXIT.cannotCreate, `${path}: cannot write the report: ${systemReason(error)}`)
   }
 }

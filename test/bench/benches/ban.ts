@@ -69,7 +69,8 @@ type Defence = (stage: Stage, scene: Scene, sshd: Sshd) => Promise<() => Promise
 async function attack(stage: Stage, tasks: number, defend: Defence): Promise<Figures> {
   const scene = new Scene()
   stage.onEnd(() => scene.close())
-  const sshd = await Sshd.start(scene.server)
+  // The host keys that Debian makes.
+  const sshd = await Sshd.start(scene.server, { hostKeys: ['rsa', 'ecdsa', 'ed25519'] })
   stage.onEnd(() => sshd.close())
   const look = await defend(stage, scene, sshd)
   const hydra = new Hydra(scene.client, `ssh://${SERVER[4]}`, tasks)

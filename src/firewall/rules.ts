@@ -42,6 +42,10 @@ const MULTIPORT_SLOTS = 15
  * The rules for `policy` in one family. Bans come in `raw`, before the kernel spends conntrack on them;
  * NFQUEUE comes in `mangle`, so that an accepted packet still meets every rule of `nat` and `filter`.
  *
+ * Every packet of the host meets these rules, so what costs least is asked first: of one that is neither banned nor ours
+ * one set is asked, that of the banned. Whether a source is allowed is asked at the end of each rule that would do
+ * something about it.
+ *
  * @param given what the kernel has.
  */
 export function firewallRules(
@@ -50,12 +54,10 @@ export function firewallRules(
   shardConstant: number,
   { marksEvents, thinsFlood }: Extensions = EVERYTHING,
 ): FamilyRules {
-  const allowed = `-m set --match-set ${allowSetName(family)} src -j RETURN`
   const events = marksEvents ? eventRules(policy) : []
   return {
     raw: [
       ...untracked(policy, 'dports'),
-      allowed,
       ...banRules(policy, family),
       ...holdRules(policy, family),
       ...(thinsFlood ? floodRules(policy, family) : []),
@@ -65,7 +67,7 @@ export function firewallRules(
       ...untracked(policy, 'sports'),
       ...(marksEvents && policy.dns.slip > 0 ? [UNTRACKED_REPLY] : []),
     ],
-    mangle: [allowed, ...queueRules(policy, family, shardConstant)],
+    mangle: queueRules(policy, family, shardConstant),
     mangleOutput: policy.dns.induced === undefined ? [] : [ownQueries(policy)],
   }
 }
@@ -73,11 +75,17 @@ export function firewallRules(
 function banRules(policy: Policy, family: Family): string[] {
   // Neighbour discovery is ICMPv6: without it a banned /64 on our own link would take its router down with it.
   const exceptIcmp6 = family === 6 ? '! -p ipv6-icmp ' : ''
-  const everyPort = `${exceptIcmp6}${banMatch('all', family)} -j DROP`
+  const everyPort = `${exceptIcmp6}${banMatch('all', family)} ${unlessAllowed(family)} -j DROP`
   const byService = policy.services.flatMap((service) =>
-    portMatches(service.ports).map(({ match }) => `${match} ${banMatch(service.name, family)} -j DROP`),
+    portMatches(service.ports).map(
+      ({ match }) => `${match} ${banMatch(service.name, family)} ${unlessAllowed(family)} -j DROP`,
+    ),
   )
   return [everyPort, ...byService]
+}
+
+function unlessAllowed(family: Family): string {
+  return `-m set ! --match-set ${allowSetName(family)} src`
 }
 
 function banMatch(scope: string, family: Family): string {
@@ -93,7 +101,8 @@ function holdRules(policy: Policy, family: Family): string[] {
   return policy.services.flatMap(({ name, ports }) =>
     portMatches(ports).map(({ match }) => {
       const packets = match.replace('-p tcp', SYN)
-      return `${packets} -m set --match-set ${holdSetName(name, family)} src ${ALL_BUT_A_SAMPLE} -j DROP`
+      const held = `-m set --match-set ${holdSetName(name, family)} src ${unlessAllowed(family)}`
+      return `${packets} ${held} ${ALL_BUT_A_SAMPLE} -j DROP`
     }),
   )
 }
@@ -104,11 +113,13 @@ function holdRules(policy: Policy, family: Family): string[] {
  */
 function floodRules(policy: Policy, family: Family): string[] {
   if (!thinsFloods(policy)) return []
-  const sets = [`--match-set ${floodSetName(family)} src`, `! --match-set ${sparedSetName(family)} src`]
+  const sets =
+    `-m set --match-set ${floodSetName(family)} src -m set ! --match-set ${sparedSetName(family)} src ` +
+    unlessAllowed(family)
   return chunks(dnsPorts(policy)).flatMap((chunk) =>
     REVERSE_ZONES.map(
       (zone) =>
-        `-p udp -m multiport --dports ${chunk.join(',')} ${sets.map((set) => `-m set ${set}`).join(' ')} ` +
+        `-p udp -m multiport --dports ${chunk.join(',')} ${sets} ` +
         `-m string --hex-string "|${zone}|" --algo bm --icase ${ALL_BUT_FEW} -j DROP`,
     ),
   )
@@ -148,7 +159,7 @@ function queueRules(policy: Policy, family: Family, shardConstant: number): stri
     Array.from({ length: policy.threads }, (_, thread) => {
       const shard = `-m bpf --bytecode "${shardBytecode(family, shardConstant, thread, policy.threads)}"`
       const selected = policy.threads > 1 ? `${packets} ${shard}` : packets
-      return `${selected} -j NFQUEUE --queue-num ${policy.queue.first + thread} --queue-bypass`
+      return `${selected} ${unlessAllowed(family)} -j NFQUEUE --queue-num ${policy.queue.first + thread} --queue-bypass`
     }),
   )
   const hasUdp = matches.some(({ protocol }) => protocol === 'udp')

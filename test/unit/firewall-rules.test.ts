@@ -5,6 +5,10 @@ import { ownSets } from '../../src/firewall/sets.ts'
 import { policy, service } from '../lib/policies.ts'
 
 const CONSTANT = 2_654_435_769
+const UNLESS_ALLOWED = {
+  4: '-m set ! --match-set sluice-allow-4 src',
+  6: '-m set ! --match-set sluice-allow-6 src',
+}
 const ANSWER = '-p udp -m udp --sport 53 -m conntrack --ctstate ESTABLISHED --ctdir REPLY -j RETURN'
 
 function tcp(first: number, last = first): PortRange {
@@ -19,17 +23,16 @@ const dns = service('dns', 53, { ports: [tcp(53), udp(53)], dns: true })
 const FLOOD = { usualPerSecond: 200, factor: 4, calmMs: 60_000 }
 
 describe('rules', () => {
-  test('bans are per service and protocol, behind the allow set and the bans of all ports', () => {
+  test('bans are per service and protocol, behind the bans of all ports, and ask last whether a source is allowed', () => {
     const { raw } = firewallRules(policy([service('ssh', 22), dns], { holds: undefined }), 4, CONSTANT, {
       ...EVERYTHING,
       marksEvents: false,
     })
     expect(raw).toEqual([
-      '-m set --match-set sluice-allow-4 src -j RETURN',
-      '-m set --match-set sluice-ban-all-4 src -j DROP',
-      '-p tcp -m multiport --dports 22 -m set --match-set sluice-ban-ssh-4 src -j DROP',
-      '-p tcp -m multiport --dports 53 -m set --match-set sluice-ban-dns-4 src -j DROP',
-      '-p udp -m multiport --dports 53 -m set --match-set sluice-ban-dns-4 src -j DROP',
+      `-m set --match-set sluice-ban-all-4 src ${UNLESS_ALLOWED[4]} -j DROP`,
+      `-p tcp -m multiport --dports 22 -m set --match-set sluice-ban-ssh-4 src ${UNLESS_ALLOWED[4]} -j DROP`,
+      `-p tcp -m multiport --dports 53 -m set --match-set sluice-ban-dns-4 src ${UNLESS_ALLOWED[4]} -j DROP`,
+      `-p udp -m multiport --dports 53 -m set --match-set sluice-ban-dns-4 src ${UNLESS_ALLOWED[4]} -j DROP`,
     ])
   })
 
@@ -54,9 +57,9 @@ describe('rules', () => {
     const syn = '-p tcp -m tcp --tcp-flags SYN,ACK SYN'
     const sample = '-m statistic --mode nth ! --every 64 --packet 0'
     expect(raw.slice(without.length)).toEqual([
-      `${syn} -m multiport --dports 22 -m set --match-set sluice-hold-ssh-4 src ${sample} -j DROP`,
-      `${syn} -m multiport --dports 53 -m set --match-set sluice-hold-dns-4 src ${sample} -j DROP`,
-      `-p udp -m multiport --dports 53 -m set --match-set sluice-hold-dns-4 src ${sample} -j DROP`,
+      `${syn} -m multiport --dports 22 -m set --match-set sluice-hold-ssh-4 src ${UNLESS_ALLOWED[4]} ${sample} -j DROP`,
+      `${syn} -m multiport --dports 53 -m set --match-set sluice-hold-dns-4 src ${UNLESS_ALLOWED[4]} ${sample} -j DROP`,
+      `-p udp -m multiport --dports 53 -m set --match-set sluice-hold-dns-4 src ${UNLESS_ALLOWED[4]} ${sample} -j DROP`,
     ])
   })
 
@@ -66,7 +69,7 @@ describe('rules', () => {
     const without = firewallRules(services, 6, CONSTANT, { ...options, thinsFlood: false }).raw
     const { raw } = firewallRules(services, 6, CONSTANT, options)
     expect(raw.slice(0, without.length)).toEqual(without)
-    const strangers = '-m set --match-set sluice-flood-6 src -m set ! --match-set sluice-spared-6 src'
+    const strangers = `-m set --match-set sluice-flood-6 src -m set ! --match-set sluice-spared-6 src ${UNLESS_ALLOWED[6]}`
     const few = '-m statistic --mode nth ! --every 8 --packet 0'
     expect(raw.slice(without.length)).toEqual(
       ['07696e2d61646472046172706100', '03697036046172706100'].map(
@@ -85,12 +88,11 @@ describe('rules', () => {
     expect(ownSets(given, 4).map(({ name }) => name)).not.toContain('sluice-flood-4')
   })
 
-  test('new TCP connections and every UDP datagram are queued, behind the allow set', () => {
+  test('new TCP connections and every UDP datagram are queued, but of allowed sources', () => {
     expect(firewallRules(policy([service('ssh', 22), dns]), 6, CONSTANT).mangle).toEqual([
-      '-m set --match-set sluice-allow-6 src -j RETURN',
       ANSWER,
-      '-p tcp -m tcp --tcp-flags SYN,ACK SYN -m conntrack --ctstate NEW,UNTRACKED -m multiport --dports 22,53 -j NFQUEUE --queue-num 9713 --queue-bypass',
-      '-p udp -m multiport --dports 53 -j NFQUEUE --queue-num 9713 --queue-bypass',
+      `-p tcp -m tcp --tcp-flags SYN,ACK SYN -m conntrack --ctstate NEW,UNTRACKED -m multiport --dports 22,53 ${UNLESS_ALLOWED[6]} -j NFQUEUE --queue-num 9713 --queue-bypass`,
+      `-p udp -m multiport --dports 53 ${UNLESS_ALLOWED[6]} -j NFQUEUE --queue-num 9713 --queue-bypass`,
     ])
   })
 
@@ -104,7 +106,7 @@ describe('rules', () => {
     const unsolicited = { notrack: false, unsolicited: { alarmPerSecond: 10 } }
     const { mangle } = firewallRules(policy([service('ssh', 22)], { dns: unsolicited }), 4, CONSTANT)
     expect(mangle.at(-1)).toBe(
-      '-p udp -m udp --sport 53 -m conntrack --ctstate NEW -j NFQUEUE --queue-num 9713 --queue-bypass',
+      `-p udp -m udp --sport 53 -m conntrack --ctstate NEW ${UNLESS_ALLOWED[4]} -j NFQUEUE --queue-num 9713 --queue-bypass`,
     )
     const two = firewallRules(policy([dns], { dns: unsolicited, threads: 2 }), 4, CONSTANT).mangle.slice(-2)
     expect(two.map((rule) => /ctstate NEW -m bpf .* --queue-num (\d+)/.exec(rule)?.[1])).toEqual([
@@ -118,10 +120,7 @@ describe('rules', () => {
     const odd = service('dns', 53, { dns: true, ports: [udp(53), tcp(53), udp(5300, 5301)] })
     const changes = { dns: { notrack: true, unsolicited: undefined } }
     const rules = firewallRules(policy([web, odd], changes), 6, CONSTANT)
-    expect(rules.raw.slice(0, 2)).toEqual([
-      '-p udp -m multiport --dports 53,5300:5301 -j CT --notrack',
-      '-m set --match-set sluice-allow-6 src -j RETURN',
-    ])
+    expect(rules.raw[0]).toBe('-p udp -m multiport --dports 53,5300:5301 -j CT --notrack')
     expect(rules.rawOutput).toEqual(['-p udp -m multiport --sports 53,5300:5301 -j CT --notrack'])
     expect(firewallRules(policy([web, odd]), 6, CONSTANT).rawOutput).toEqual([])
   })
@@ -161,9 +160,9 @@ describe('rules', () => {
 
   test('several threads: a queue each, chosen by the source network', () => {
     const { mangle } = firewallRules(policy([service('ssh', 22)], { threads: 2 }), 4, CONSTANT)
-    expect(mangle.slice(1).map((rule) => rule.replace(/^.* -m bpf/, '-m bpf'))).toEqual([
-      `-m bpf --bytecode "9,32 0 0 12,116 0 0 8,36 0 0 ${CONSTANT},116 0 0 16,36 0 0 2,116 0 0 16,21 0 1 0,6 0 0 65535,6 0 0 0" -j NFQUEUE --queue-num 9713 --queue-bypass`,
-      `-m bpf --bytecode "9,32 0 0 12,116 0 0 8,36 0 0 ${CONSTANT},116 0 0 16,36 0 0 2,116 0 0 16,21 0 1 1,6 0 0 65535,6 0 0 0" -j NFQUEUE --queue-num 9714 --queue-bypass`,
+    expect(mangle.map((rule) => rule.replace(/^.* -m bpf/, '-m bpf'))).toEqual([
+      `-m bpf --bytecode "9,32 0 0 12,116 0 0 8,36 0 0 ${CONSTANT},116 0 0 16,36 0 0 2,116 0 0 16,21 0 1 0,6 0 0 65535,6 0 0 0" ${UNLESS_ALLOWED[4]} -j NFQUEUE --queue-num 9713 --queue-bypass`,
+      `-m bpf --bytecode "9,32 0 0 12,116 0 0 8,36 0 0 ${CONSTANT},116 0 0 16,36 0 0 2,116 0 0 16,21 0 1 1,6 0 0 65535,6 0 0 0" ${UNLESS_ALLOWED[4]} -j NFQUEUE --queue-num 9714 --queue-bypass`,
     ])
   })
 })

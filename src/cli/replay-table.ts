@@ -1,7 +1,8 @@
 import { counted } from '../control/counted.ts'
 import { roughDuration } from '../control/rough-duration.ts'
 import { grouped } from '../grouped.ts'
-import type { BanRow, BucketRow, ServiceRow } from '../replay/rows.ts'
+import { otherRefusals } from '../replay/other-refusals.ts'
+import type { BanRow, BucketRow, QueryRow, ServiceRow } from '../replay/rows.ts'
 import { type PolicySummary, type Summary, unsolicitedText } from '../replay/summary.ts'
 import { type Clock, clockOf, columns, dateTime, firstRows, hang } from './replay-text.ts'
 import { formatTable } from './table.ts'
@@ -16,11 +17,12 @@ export function formatReplay(summary: Summary): string {
   const sections = [head(summary), services(policy.services)]
   if (policy.unsolicitedAnswers > 0) sections.push(unsolicitedText(policy))
   if (policy.limited.length > 0) sections.push(limited(policy.limited, time))
+  if (policy.queries.length > 0) sections.push(queries(policy.queries, time))
   if (policy.banned.length > 0) sections.push(banned(policy, time))
   if (policy.sessions.length > 0) sections.push(sessions(policy, time))
   if (policy.close.length > 0) sections.push(close(policy.close, time))
   const isJudged = policy.services.some(({ attempts }) => attempts > 0)
-  if (isJudged && policy.limited.length + policy.banned.length === 0) {
+  if (isJudged && policy.banned.length === 0 && policy.services.every(({ refused }) => refused === 0)) {
     sections.push('Nobody would have been limited or banned.')
   }
   sections.push(...leftOut(policy))
@@ -79,7 +81,12 @@ function services(rows: readonly ServiceRow[]): string {
     ]),
   )
   const unseen = rows.filter(({ attempts }) => attempts === 0).map(({ service }) => service)
-  return unseen.length === 0 ? table : [table, ...hang('no attempts: ', unseen.join(', '))].join('\n')
+  const others = otherRefusals(rows)
+  return [
+    table,
+    ...(others.length === 0 ? [] : hang('refused as: ', others.join(', '))),
+    ...(unseen.length === 0 ? [] : hang('no attempts: ', unseen.join(', '))),
+  ].join('\n')
 }
 
 function limited(rows: readonly BucketRow[], time: Clock): string {
@@ -96,6 +103,19 @@ function limited(rows: readonly BucketRow[], time: Clock): string {
         ...[row.refused, row.attempts, row.burst, row.burstNeeded].map(grouped),
       ],
     ),
+  ].join('\n')
+}
+
+function queries(rows: readonly QueryRow[], time: Clock): string {
+  return [
+    'Limited by the rules for DNS queries (WHY: the first time; docs/reasons.md)',
+    firstRows(columns('SOURCE', 'SERVICE', 'WHY', '>AFTER', 'AT', '>REFUSED', '>OF'), rows, (row) => [
+      row.source,
+      serviceOf(row),
+      row.reason,
+      ...time(row.first),
+      ...[row.refused, row.attempts].map(grouped),
+    ]),
   ].join('\n')
 }
 
@@ -182,7 +202,7 @@ function who(row: BucketRow): string {
   return row.limit === 'total' ? 'everybody' : row.who
 }
 
-function serviceOf({ service, mode }: BucketRow): string {
+function serviceOf({ service, mode }: Pick<BucketRow, 'service' | 'mode'>): string {
   return mode === 'shadow' ? `${service} (shadow)` : service
 }
 

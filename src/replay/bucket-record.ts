@@ -3,6 +3,7 @@ import { formatPrefix, widen } from '../net/prefix.ts'
 import type { LimitKind } from '../path/compile.ts'
 import { sourcePrefix } from '../path/source-ring.ts'
 import type { Moment } from './moment.ts'
+import type { ReplayReason } from './replay-reason.ts'
 
 /** Doubles that add up to a whole number may miss it by this. */
 const EPSILON = 1e-6
@@ -26,6 +27,11 @@ export interface BucketCounts {
   readonly peak: Moment | undefined
   /** The highest demand: see `BucketRows`. */
   readonly demand: number
+  /** Of `refusedByOthers`, those refused by what the policy says of DNS queries alone. */
+  readonly refusedNarrowly: number
+  readonly firstNarrowly: Moment | undefined
+  /** Why it was the first time. */
+  readonly narrowReason: ReplayReason | undefined
 }
 
 /** A bucket and what it saw, as it stood when it was asked for. */
@@ -41,6 +47,9 @@ export class BucketRecord implements BucketCounts {
   declare readonly lastRefusal: Moment | undefined
   declare readonly peak: Moment | undefined
   declare readonly demand: number
+  declare readonly refusedNarrowly: number
+  declare readonly firstNarrowly: Moment | undefined
+  declare readonly narrowReason: ReplayReason | undefined
   readonly kind: LimitKind
   readonly service: Service
   readonly #family: 4 | 6

@@ -43,7 +43,11 @@ const DEMAND = 10
 const FIRST_REFUSAL = 11
 const LAST_REFUSAL = 13
 const PEAK = 15
-const NUMBERS = 17
+/** Of refusals by narrower limits, which count as those of others too. */
+const REFUSED_NARROWLY = 17
+const FIRST_NARROWLY = 18
+const NARROW_REASON = 20
+const NUMBERS = 21
 
 /**
  * What buckets of one kind saw, a row of numbers for each, in one typed array: an object for each, with more for
@@ -60,6 +64,7 @@ export class BucketRows {
   /** By reason: whether it is demand, and which number counts it, 0 for none. */
   declare private readonly draws: Uint8Array
   declare private readonly counters: Uint8Array
+  declare private readonly isNarrow: Uint8Array
   declare private readonly isOfSources: boolean
 
   /** @param rows how many there are */
@@ -68,6 +73,7 @@ export class BucketRows {
     this.rates = Float64Array.from(services, ({ limits }) => limits[kind]?.ratePerSecond ?? 0)
     this.draws = reasonFlags(DRAWS[kind])
     this.counters = Uint8Array.from(REPLAY_REASONS, (reason) => counterOf(reason, kind))
+    this.isNarrow = reasonFlags(NARROWER)
     this.isOfSources = kind === 'source'
   }
 
@@ -94,8 +100,9 @@ export class BucketRows {
     if (counter === REFUSED) {
       this.#note(at + LAST_REFUSAL, moment)
       if (before === 0) this.#note(at + FIRST_REFUSAL, moment)
-    } else if (counter === REFUSED_BY_OTHERS && before === 0) {
-      this.#note(at + FIRST_REFUSAL_BY_OTHERS, moment)
+    } else if (counter === REFUSED_BY_OTHERS) {
+      if (before === 0) this.#note(at + FIRST_REFUSAL_BY_OTHERS, moment)
+      if (this.isNarrow[reason] === 1) this.#refuseNarrowly(at, reason, moment)
     }
   }
 
@@ -107,6 +114,7 @@ export class BucketRows {
     const refused = number(REFUSED)
     const refusedByOthers = number(REFUSED_BY_OTHERS)
     const demand = number(DEMAND)
+    const narrowly = number(REFUSED_NARROWLY)
     return {
       attempts: number(ATTEMPTS),
       accepted: number(ACCEPTED),
@@ -119,7 +127,17 @@ export class BucketRows {
       lastRefusal: moment(LAST_REFUSAL, refused > 0),
       peak: moment(PEAK, demand > 0),
       demand,
+      refusedNarrowly: narrowly,
+      firstNarrowly: moment(FIRST_NARROWLY, narrowly > 0),
+      narrowReason: narrowly > 0 ? REPLAY_REASONS[number(NARROW_REASON)] : undefined,
     }
+  }
+
+  #refuseNarrowly(at: number, reason: number, moment: Moment): void {
+    const numbers = this.numbers
+    if (numbers[at + REFUSED_NARROWLY]!++ > 0) return
+    this.#note(at + FIRST_NARROWLY, moment)
+    numbers[at + NARROW_REASON] = reason
   }
 
   #draw(at: number, slot: number, moment: Moment): void {

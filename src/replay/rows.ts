@@ -5,6 +5,7 @@ import type { BucketRecord } from './bucket-record.ts'
 import { isoTime } from './iso-time.ts'
 import type { Moment } from './moment.ts'
 import type { Outcome } from './outcome.ts'
+import type { ReplayReason } from './replay-reason.ts'
 import type { SessionCounts } from './session-records.ts'
 
 /** A bucket is close to empty from this share of its burst on. */
@@ -80,6 +81,19 @@ export interface RefusedSource {
   readonly first: At
 }
 
+/** A source whose DNS queries broke a rule of the section `dns`: reverse queries, malformed ones, sweeps, floods. */
+export interface QueryRow {
+  readonly source: string
+  readonly service: string
+  readonly mode: Mode
+  /** Why the first of them was refused. */
+  readonly reason: ReplayReason
+  readonly attempts: number
+  /** By these rules. */
+  readonly refused: number
+  readonly first: At
+}
+
 export interface BanRow extends At {
   readonly source: string
   readonly service: string
@@ -131,6 +145,17 @@ export function closeRows(policy: Policy, records: readonly BucketRecord[]): Buc
     })
     .map((record) => bucketRow(policy, record))
     .sort((a, b) => b.burstNeeded / b.burst - a.burstNeeded / a.burst || compareRows(a, b))
+}
+
+/** Sources whose DNS queries broke a rule of the section `dns`, those that were refused most on top. */
+export function queryRows(policy: Policy, records: readonly BucketRecord[]): QueryRow[] {
+  return records
+    .flatMap(({ kind, who, service, attempts, refusedNarrowly, firstNarrowly, narrowReason }) => {
+      if (kind !== 'source' || firstNarrowly === undefined || narrowReason === undefined) return []
+      const row = { source: who, service: service.name, mode: modeOf(policy, service), reason: narrowReason }
+      return [{ ...row, attempts, refused: refusedNarrowly, first: at(firstNarrowly) }]
+    })
+    .sort((a, b) => b.refused - a.refused || compareText(a.source, b.source))
 }
 
 /** Sources that any limit refused, in the order of time. */

@@ -13,6 +13,8 @@ import {
   banRows,
   closeRows,
   limitedRows,
+  type QueryRow,
+  queryRows,
   type RefusedSource,
   recordsOf,
   refusedSources,
@@ -69,6 +71,7 @@ export interface PolicySummary {
   /** Answers from port 53 to questions that nobody here has asked: dropped, or in shadow mode seen. */
   readonly unsolicitedAnswers: number
   readonly limited: readonly BucketRow[]
+  readonly queries: readonly QueryRow[]
   readonly sources: readonly RefusedSource[]
   readonly banned: readonly BanRow[]
   readonly sessions: readonly SourceSessions[]
@@ -128,6 +131,7 @@ function summarizePolicy({ file, outcome }: NamedOutcome): PolicySummary {
     services: serviceRows(outcome),
     unsolicitedAnswers: outcome.unsolicitedAnswers,
     limited: limitedRows(policy, records),
+    queries: queryRows(policy, records),
     sources: refusedSources(records),
     banned: banRows(outcome),
     sessions: sessionRows(outcome),

@@ -112,6 +112,29 @@ WHO                 SERVICE  LIMIT    AFTER  AT        ATTEMPTS  BURST  USED
 2001:db8:600d::/64  smtp     source  +10.0s  22:13:30         8     10     8`)
   })
 
+  test('whose DNS queries were refused, by which rule', async () => {
+    const sweep = ['pcaps/dns-ptr-sweep.pcap.gz', '--config', 'rules/sluice.yaml']
+    const text = await replay(...sweep)
+    expect(text).toContain('\nrefused as: dns sweep 965\n')
+    expect(text.slice(text.indexOf('\nLimited'))).toBe(`
+Limited by the rules for DNS queries (WHY: the first time; docs/reasons.md)
+SOURCE        SERVICE  WHY    AFTER  AT        REFUSED     OF
+203.0.113.66  dns      sweep  +0.8s  03:24:52      965  1,024`)
+  })
+
+  test('how many of the refused were SYNs sent again', async () => {
+    const again: Sent[] = Array.from({ length: 7 }, (_, i) => ({
+      atMs: i * 1000,
+      from: '203.0.113.66',
+      port: 22,
+      sourcePort: 40_000 + Math.min(i, 3),
+      sequence: Math.min(i, 3) + 1,
+    }))
+    const text = await replay(writeCapture(scratch.path('again.pcap'), again))
+    expect(text).toContain('ssh      enforce         7         3        4       0        0\n')
+    expect(text).toContain('\nrefused as: ssh retransmission 3\n')
+  })
+
   test('what another policy would change', async () => {
     const text = await replay(files.capture, '--against', files.lax)
     expect(text).toMatch(/Nobody|Limited/)

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { afterAll, describe, expect, test } from 'vitest'
+import { loadPolicy } from '../../src/config/load.ts'
 import { policy, service } from '../lib/policies.ts'
 import { writeCapture } from '../lib/replay.ts'
 import { OFFENDER, reportOn, scenePolicy, writeScene } from '../lib/report.ts'
@@ -51,6 +52,19 @@ describe('what the page says', () => {
 
   test('a service in shadow mode would have refused', () => {
     expect(sectionOf(page, 'Accepted and refused')).toContain('<b>would be refused</b>')
+  })
+
+  test('refusals that no limit of a service stands for are counted by their reason', async () => {
+    const sweep = 'pcaps/dns-ptr-sweep.pcap.gz'
+    const { page } = await reportOn(sweep, loadPolicy('rules/sluice.yaml'), { local: ['192.0.2.10'] })
+    expect(sectionOf(page, 'Totals')).toContain('dns sweep 965.')
+  })
+
+  test('without an attempt there is no table and no plot', async () => {
+    const { page } = await reportOn(scene, scenePolicy(), { local: ['198.51.100.0/24'] })
+    expect(sectionOf(page, 'Totals')).not.toContain('<table')
+    expect(page).not.toContain('<h2>Accepted and refused')
+    expect(page).toContain('<p>No attempt at a port of a service came in.</p>')
   })
 
   test('a service that nobody asked for has no plot', () => {

@@ -3,6 +3,7 @@ import { explainPolicy } from '../../config/explain.ts'
 import { counted } from '../../control/counted.ts'
 import { roughDuration } from '../../control/rough-duration.ts'
 import { grouped } from '../../grouped.ts'
+import { otherRefusals } from '../other-refusals.ts'
 import { type PolicySummary, type Summary, unsolicitedText } from '../summary.ts'
 import { bansSection, clockTime } from './bans-section.ts'
 import { changesSection } from './changes-section.ts'
@@ -114,6 +115,7 @@ function firstOf(texts: readonly string[]): string {
 function totalsSection(policy: PolicySummary): Html {
   const { services, banned, leftOut, unsolicitedAnswers } = policy
   const seen = services.filter(({ attempts }) => attempts > 0)
+  const others = otherRefusals(services)
   const missing = [
     ...(leftOut.sources > 0 ? [counted(leftOut.sources, 'source')] : []),
     ...(leftOut.networks > 0 ? [counted(leftOut.networks, 'network')] : []),
@@ -121,15 +123,20 @@ function totalsSection(policy: PolicySummary): Html {
     ...(leftOut.sessions > 0 ? [`the sessions of ${counted(leftOut.sessions, 'source')}`] : []),
   ]
   return html`<section><h2>Totals</h2>
-${table(
-  'Attempts at each service; in shadow mode, what would have been refused was accepted',
-  ['Service', 'Mode', '>Attempts', '>Accepted', '>Refused', '>Dropped by bans', '>On the allow list'],
-  seen.map((row) => [
-    row.service,
-    row.mode,
-    ...[row.attempts, row.accepted, row.refused, row.banned, row.allowed].map(grouped),
-  ]),
-)}
+${
+  seen.length === 0
+    ? html`<p>No attempt at a port of a service came in.</p>`
+    : table(
+        'Attempts at each service; in shadow mode, what would have been refused was accepted',
+        ['Service', 'Mode', '>Attempts', '>Accepted', '>Refused', '>Dropped by bans', '>On the allow list'],
+        seen.map((row) => [
+          row.service,
+          row.mode,
+          ...[row.attempts, row.accepted, row.refused, row.banned, row.allowed].map(grouped),
+        ]),
+      )
+}
+${others.length === 0 ? '' : html`<p>Refused by no limit of a service (docs/reasons.md): ${others.join(', ')}.</p>`}
 <p>${counted(banned.length + leftOut.bans, 'ban')}.${
     missing.length === 0 ? '' : ` Not told one by one, to keep memory bounded: ${missing.join(', ')}.`
   }</p>

@@ -28,7 +28,8 @@ export function sourcesSection(top: readonly BucketRecord[]): Html {
     return [record.who, record.service.name, ...numbers, firstRefusal(record)]
   })
   return html`<section><h2>Top sources</h2>
-<p>A source is an IPv4 address or an IPv6 /64. “By other limits”: by that of its network or of all strangers.
+<p>A source is an IPv4 address or an IPv6 /64. “By other limits”: by that of its network or of all strangers, or by the
+rules for DNS queries.
 “Repeats”: refused SYNs that were sent again, and refused again.</p>
 ${rows.length > 0 ? table('Those refused most, then those that tried most', titles, rows) : html`<p>None.</p>`}
 </section>`

@@ -19,10 +19,11 @@ export function timelineSection(services: readonly ServiceRow[], timeline: Timel
     (row) =>
       html`<figure><h3>${row.service}</h3>${plot(axis, lanesOf(row, timeline, axis), 'timeline')}</figure>`,
   )
+  if (seen.length === 0) return html``
   return html`<section><h2>Accepted and refused</h2>
 <p>Attempts in each ${formatElapsed(timeline.binMs)}, by time since the first packet. Each row has a scale of its
 own: its highest bar is the number that stands beside it. Accepted are also those on the allow list.</p>
-${seen.length > 0 ? figures : html`<p>No attempt at a port of a service came in.</p>`}
+${figures}
 </section>`
 }
 

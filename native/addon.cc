@@ -35,20 +35,14 @@ bool Read(const Napi::Value& value, std::string* out) {
   return true;
 }
 
-bool Read(const Napi::Value& value, std::vector<Record>* out) {
+// Structs, one behind the other; bytes that make no whole one are left out.
+template <typename T>
+bool Read(const Napi::Value& value, std::vector<T>* out) {
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
     return false;
   const auto bytes = value.As<Napi::Uint8Array>();
-  out->resize(bytes.ByteLength() / sizeof(Record));
-  if (!out->empty()) memcpy(out->data(), bytes.Data(), out->size() * sizeof(Record));
-  return true;
-}
-
-bool Read(const Napi::Value& value, std::vector<uint8_t>* out) {
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
-    return false;
-  const auto bytes = value.As<Napi::Uint8Array>();
-  if (bytes.ByteLength() > 0) out->assign(bytes.Data(), bytes.Data() + bytes.ByteLength());
+  out->resize(bytes.ByteLength() / sizeof(T));
+  if (!out->empty()) memcpy(out->data(), bytes.Data(), out->size() * sizeof(T));
   return true;
 }
 
@@ -118,6 +112,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("ipsetHeaders", Export(env, IpsetHeaders));
   exports.Set("conntrackDelete", Export(env, DeleteConnections));
   exports.Set("assuredFlows", Export(env, AssuredFlows));
+  exports.Set("flowsOf", Export(env, FlowsOf));
   exports.Set("FlowEvents", FlowEvents::Define(env));
   exports.Set("notify", Export(env, Notify));
   exports.Set("hasten", Export(env, Hasten));

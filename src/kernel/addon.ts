@@ -24,6 +24,8 @@ export interface Addon {
   conntrackDelete(records: Uint8Array): number
   /** Assured TCP flows to the ports of a bit set (native/flow.h), or an errno. */
   assuredFlows(ports: Uint8Array): number | Uint8Array
+  /** Those of these tuples that there are (native/flow.h), or an errno. */
+  flowsOf(tuples: Uint8Array): number | Uint8Array
   readonly FlowEvents: new () => NativeFlowEvents
   /** One datagram to a Unix socket; a leading `@` means the abstract name space. Returns an errno. */
   notify(path: string, state: string): number

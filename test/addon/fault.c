@@ -140,6 +140,11 @@ ssize_t sendto(int fd, const void* data, size_t length, int flags, const struct 
   if (type_of(message, NFNL_SUBSYS_CTNETLINK) == IPCTNL_MSG_CT_GET && fires("no-conntrack")) {
     message->nlmsg_type = 126 << 8;
   }
+  /* Not one for all flows. */
+  if (type_of(message, NFNL_SUBSYS_CTNETLINK) == IPCTNL_MSG_CT_GET &&
+      (message->nlmsg_flags & NLM_F_DUMP) != NLM_F_DUMP && fires("no-conntrack-flow")) {
+    message->nlmsg_type = 126 << 8;
+  }
   if (command == NFQNL_MSG_CONFIG && fires("slow-config")) {
     ssize_t sent = real(fd, data, length, flags, to, size);
     usleep(100000);

@@ -29,6 +29,26 @@ beforeEach(() => {
 
 afterAll(() => lab?.close())
 
+interface Entered {
+  readonly source: string
+  readonly destination?: string
+  readonly port?: number
+  readonly zone?: readonly string[]
+  readonly isAssured?: boolean
+}
+
+/** Enters flows into the kernel's table by the official tool. */
+function enter(...flows: readonly Entered[]): void {
+  const lines = flows.map(({ source, destination = '203.0.113.22', port = 1, zone = [], isAssured = true }) =>
+    [
+      `-I -p tcp -s ${source} -d ${destination} --sport ${port} --dport 2222 --state ESTABLISHED -t 600`,
+      isAssured ? '-u ASSURED,SEEN_REPLY' : '-u SEEN_REPLY',
+      ...zone,
+    ].join(' '),
+  )
+  host.run('sh', '-c', `printf '%s\\n' "$@" | conntrack -R -`, 'sh', ...lines)
+}
+
 const NOTHING_WRONG = {
   overruns: 0,
   interrupted: 0,
@@ -40,8 +60,8 @@ const NOTHING_WRONG = {
 }
 
 describe.each(addonBuilds())('flows, by $name', (build) => {
-  const run = <T>(scenario: string, options?: ProgramOptions) =>
-    runProgram<T>(host, build, ['flows', scenario], options)
+  const run = <T>(scenario: string, argument?: string, options?: ProgramOptions) =>
+    runProgram<T>(host, build, ['flows', scenario, ...(argument === undefined ? [] : [argument])], options)
   const withFault = (fault: string) => ({ env: { FAULT: fault }, preload: [faultLibrary] })
 
   interface Seen {
@@ -56,9 +76,10 @@ describe.each(addonBuilds())('flows, by $name', (build) => {
   }
 
   test('one event when assured, one when destroyed; ports of others are not heard of', async () => {
-    const { heard, listed, counted, after } = await run<{
+    const { heard, listed, asked, counted, after } = await run<{
       heard: Seen[]
       listed: Seen[]
+      asked: Seen[]
       counted: Record<string, number>
       after: number
     }>('events')
@@ -78,6 +99,13 @@ describe.each(addonBuilds())('flows, by $name', (build) => {
       expect(flow.age).toBeLessThan(60_000)
     }
     expect(listed).toHaveLength(2)
+    // What an event names can be asked for; the other port has no rule for events.
+    expect(asked.filter(({ port }) => port === 2222).map(({ age: _, ...flow }) => flow)).toEqual(
+      heard.slice(0, 2).map(({ key }) => {
+        const { age: _, ...flow } = listed.find((each) => each.key === key)!
+        return flow
+      }),
+    )
     expect(heard.filter(({ port }) => port === 3333).length).toBeGreaterThan(0)
     expect(heard.filter(({ port, address }) => port === 3333 && address === '::1')).toEqual([])
     expect(counted).toEqual({ ...NOTHING_WRONG, messages: heard.length })
@@ -106,7 +134,11 @@ describe.each(addonBuilds())('flows, by $name', (build) => {
     { fault: 'event-foreign:2', counted: { foreign: 2 } },
     { fault: 'rcvbufforce-eperm:1', counted: {} },
   ])('$fault is counted as $counted, and later events arrive', async ({ fault, counted }) => {
-    const report = await run<{ heard: number; counted: Record<string, number> }>('faults', withFault(fault))
+    const report = await run<{ heard: number; counted: Record<string, number> }>(
+      'faults',
+      undefined,
+      withFault(fault),
+    )
     const { messages: _, ...others } = report.counted
     expect(others).toEqual({ ...NOTHING_WRONG, ...counted })
     expect(report.heard).toBeGreaterThan(5)
@@ -119,15 +151,68 @@ describe.each(addonBuilds())('flows, by $name', (build) => {
     { fault: 'answer-enobufs:1', report: { code: 'ENOBUFS' } },
     { fault: 'no-conntrack:1', report: { code: 'EINVAL', message: 'cannot list connections: EINVAL' } },
   ])('a dump under $fault: $report', async ({ fault, report }) => {
-    expect(await run('dump', withFault(fault))).toMatchObject(report)
+    expect(await run('dump', undefined, withFault(fault))).toMatchObject(report)
   })
 
   test('without CAP_NET_ADMIN it says so', async () => {
     const wrapper = ['setpriv', '--bounding-set=-net_admin', '--inh-caps=-net_admin']
-    expect(await run('dump', { wrapper })).toMatchObject({
+    expect(await run('dump', undefined, { wrapper })).toMatchObject({
       code: 'EPERM',
       message: 'cannot list connections: EPERM (CAP_NET_ADMIN is missing)',
     })
+  })
+
+  const SOURCE = '192.0.2.1'
+  const six = { source: '2001:db8::1', destination: '2001:db8::22' }
+  const alike = [{ source: SOURCE }, { source: SOURCE, zone: ['--zone', '3'] }]
+  const directed = { source: SOURCE, port: 5, zone: ['--orig-zone', '5'] }
+  const elsewhere = { source: SOURCE, destination: '203.0.113.23' }
+
+  test.each([
+    { gone: '', left: 6, what: 'is the one that was meant, whatever is like it in other zones' },
+    { gone: '203.0.113.22', left: 3, what: 'is missing once it is gone' },
+  ])('a flow that is asked for $what', async ({ gone, left }) => {
+    enter(...alike, directed, elsewhere, six, { ...six, port: 2 })
+    const answers = await run<{ address: string; isSame: boolean; answers: number }[]>('askEach', gone)
+    expect(answers).toHaveLength(6)
+    const found = answers.filter(({ isSame }) => isSame)
+    expect(found).toHaveLength(left)
+    expect(new Set(found.map(({ address }) => address))).toEqual(new Set([SOURCE, six.source]))
+    for (const each of answers) expect(each.answers).toBe(each.isSame ? 1 : 0)
+  })
+
+  test('one that is not assured is none', async () => {
+    enter({ source: SOURCE }, { source: '192.0.2.2', isAssured: false })
+    const { listed, asked } = await run<{ listed: number[]; asked: number[] }>('askAll')
+    expect(listed).toHaveLength(1)
+    expect(asked).toEqual(listed)
+  })
+
+  test('many are asked for in several datagrams, and answered in order', async () => {
+    enter(
+      ...Array.from({ length: 200 }, (_, i) => ({
+        ...(i % 2 === 0 ? six : { source: SOURCE }),
+        port: i + 1,
+      })),
+    )
+    const { listed, asked } = await run<{ listed: number[]; asked: number[] }>('askAll')
+    expect(new Set(listed).size).toBe(200)
+    expect(asked).toEqual(listed)
+  })
+
+  test.each([
+    { family: '0', refusal: 'cannot ask for connections: EINVAL' },
+    { family: '255', refusal: 'cannot ask for connections: EINVAL' },
+  ])('a record of family $family is refused', async ({ family, refusal }) => {
+    enter({ source: SOURCE }, six)
+    expect(await run('askAll', family)).toEqual({ name: 'NetlinkError', code: 'EINVAL', message: refusal })
+  })
+
+  test('one that the kernel refuses is no flow that is gone', async () => {
+    enter({ source: SOURCE }, six)
+    // The first request is that for all flows.
+    const report = await run('askAll', undefined, withFault('no-conntrack-flow:1'))
+    expect(report).toMatchObject({ code: 'EINVAL', message: 'cannot ask for connections: EINVAL' })
   })
 
   test('a thread may end at any moment', async () => {

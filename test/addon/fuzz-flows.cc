@@ -17,8 +17,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (count < before || count > kFlowBatchMax) abort();
     for (uint32_t i = before; i < count; i++) {
       const Flow& flow = slab->flows[i];
-      if (flow.family != AF_INET && flow.family != AF_INET6) abort();
+      if (flow.tuple.family != AF_INET && flow.tuple.family != AF_INET6) abort();
       if (flow.destroyed > 1) abort();
+      // In memory of exactly this size, too.
+      auto* request = static_cast<uint8_t*>(malloc(kFlowRequestMax));
+      if (PutFlowRequest(flow.tuple, 1, request) == nullptr) abort();
+      free(request);
     }
   }
   const auto on_message = [](const nlmsghdr* message) {

@@ -220,15 +220,39 @@ describe.each(['nft', 'legacy'])('sessions, with iptables-%s', (backend) => {
     const { looks } = await now()
     // One may have been under way. Looks are a second apart at most while a session is open.
     const later = await eventually(
-      'there were two looks',
+      'it is known, or there were two looks',
       async () => {
         const each = await now()
-        return each.looks >= looks + 2 && each
+        return (each.closed > before.closed || each.looks >= looks + 2) && each
       },
       { withinMs: 30_000 },
     )
     expect(later.closed).toBe(before.closed + 1)
     expect((await sessions()).closed).toBe(closed + 1)
+  })
+
+  test('sessions that are open are asked for by name: few looks walk through the whole table', async () => {
+    const looks = async () => {
+      const [all, whole] = ['looks', 'whole_looks'].map((name) =>
+        sluice.metric(`sluice_conntrack_${name}_total`),
+      )
+      return { all: await all!, whole: await whole! }
+    }
+    const before = await looks()
+    const sessions = [HONEST[4], HONEST[6]].map((from, i) =>
+      talk(scene.client, from, i === 0 ? SERVER[4] : SERVER[6], 2222, 6000, 2),
+    )
+    const { open } = await eventually('all are seen', async () => {
+      const { sessions } = await sluice.status()
+      return sessions.open === 4 && sessions
+    })
+    await eventually('there were six looks', async () => (await looks()).all >= before.all + 6)
+    const after = await looks()
+    // One each five seconds, and as many as proofs that tests before have asked for a moment ago.
+    expect(after.whole - before.whole).toBeLessThan((after.all - before.all) / 2)
+    for (const { closed } of await Promise.all(sessions)) await closed
+    expect(open).toBe(4)
+    await eventually('none is open', async () => (await sluice.status()).sessions.open === 0)
   })
 
   test.each(FAMILIES)('forged SYNs in the name of the administrator ban nobody (IPv%d)', async (family) => {

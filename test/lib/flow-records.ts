@@ -24,14 +24,14 @@ export function flows(...list: FlowFields[]): Flows {
     const at = i * FLOW_BYTES
     const address = parsePrefix(flow.from)
     bytes.set(address.bytes, at)
-    view.setUint16(at + 16, flow.sourcePort ?? 40_000, isLittle)
-    view.setUint16(at + 18, flow.port ?? 22, isLittle)
-    bytes[at + 20] = address.family === 4 ? 2 : 10
-    bytes[at + 21] = flow.state ?? TCP_STATE.established
-    bytes[at + 22] = flow.destroyed ? 1 : 0
-    view.setUint32(at + 24, flow.id, isLittle)
+    view.setUint16(at + 32, flow.sourcePort ?? 40_000, isLittle)
+    view.setUint16(at + 34, flow.port ?? 22, isLittle)
+    bytes[at + 38] = address.family === 4 ? 2 : 10
+    view.setUint32(at + 40, flow.id, isLittle)
+    bytes[at + 44] = flow.state ?? TCP_STATE.established
+    bytes[at + 45] = flow.destroyed ? 1 : 0
     const numbers = [flow.startMs ?? 0, 0, ...(flow.toServer ?? [4, 300]), ...(flow.toClient ?? [3, 400])]
-    for (const [n, value] of numbers.entries()) view.setFloat64(at + 32 + n * 8, value, isLittle)
+    for (const [n, value] of numbers.entries()) view.setFloat64(at + 48 + n * 8, value, isLittle)
   }
   return new Flows(bytes)
 }

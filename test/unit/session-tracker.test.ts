@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { SessionTracker } from '../../src/control/sessions/session-tracker.ts'
+import { ASKED_MAX, SessionTracker } from '../../src/control/sessions/session-tracker.ts'
 import { TCP_STATE } from '../../src/kernel/flows.ts'
 import { formatPrefix } from '../../src/net/prefix.ts'
 import { type FlowFields, flows } from '../lib/flow-records.ts'
@@ -103,13 +103,13 @@ describe('a session', () => {
 
   test('is young for three seconds, while it is open: then looks come sooner', () => {
     look(flow())
-    expect(tracker.hasYoung).toBe(true)
+    expect(tracker.changesSoon).toBe(true)
     look(flow({ state: timeWait }))
-    expect(tracker.hasYoung).toBe(false)
+    expect(tracker.changesSoon).toBe(false)
     const next = { id: 2, startMs: UNIX + nowMs }
     const young = Array.from({ length: 3 }, () => {
       look(flow(next))
-      return tracker.hasYoung
+      return tracker.changesSoon
     })
     expect(young).toEqual([true, true, false])
   })
@@ -118,7 +118,7 @@ describe('a session', () => {
     look(flow())
     expect(look(flow({ state: timeWait })).closed).toHaveLength(1)
     expect(look(flow({ state: timeWait })).closed).toEqual([])
-    expect(tracker.destroyed(flows(flow({ state: timeWait, destroyed: true }))).closed).toEqual([])
+    expect(tracker.hear(flows(flow({ state: timeWait, destroyed: true }))).closed).toEqual([])
     expect(look().closed).toEqual([])
   })
 
@@ -151,7 +151,7 @@ describe('a session', () => {
 
   test('that the kernel forgets is over at once, with the last counters', () => {
     look(flow())
-    const { closed } = tracker.destroyed(flows(flow({ destroyed: true, toServer: [20, 2000] })))
+    const { closed } = tracker.hear(flows(flow({ destroyed: true, toServer: [20, 2000] })))
     expect(closed).toMatchObject([{ toServer: { packets: 20, bytes: 2000 } }])
     expect(look().closed).toEqual([])
   })
@@ -159,10 +159,8 @@ describe('a session', () => {
   test('that no look has seen is told of when the kernel forgets it, unless it began before the last one', () => {
     const short = flow({ destroyed: true, startMs: UNIX + nowMs + 300 })
     nowMs += 400
-    expect(tracker.destroyed(flows(short))).toMatchObject({ assured: [{}], closed: [{ durationMs: 100 }] })
-    expect(tracker.destroyed(flows(flow({ id: 2, destroyed: true, startMs: UNIX - 9000 }))).closed).toEqual(
-      [],
-    )
+    expect(tracker.hear(flows(short))).toMatchObject({ assured: [{}], closed: [{ durationMs: 100 }] })
+    expect(tracker.hear(flows(flow({ id: 2, destroyed: true, startMs: UNIX - 9000 }))).closed).toEqual([])
   })
 
   test('whose flow has made room for another of the same ports is over', () => {
@@ -225,4 +223,106 @@ test('beyond the most that are tracked, flows are left out and counted, and old 
   expect(look(...three).assured).toEqual([])
   expect(tracker.untracked).toBe(2)
   expect(look(...three.map((each) => ({ ...each, state: timeWait }))).closed).toHaveLength(2)
+})
+
+describe('a look at some flows', () => {
+  const other = flow({ id: 2, sourcePort: 2 })
+  const named = (...list: FlowFields[]) => tracker.hear(flows(...list))
+  /** The client's ports of the flows that would be asked for. */
+  const asked = () => tracker.tuples!.map((tuple) => new Uint16Array(tuple.slice(32, 34).buffer)[0])
+
+  /** What the kernel says of those that it is asked for, a second later. */
+  function lookAtSome(...list: FlowFields[]) {
+    nowMs += 1000
+    const { assured, closed } = tracker.lookAtSome(flows(...list))
+    return { assured: assured.map(({ source }) => formatPrefix(source)), closed }
+  }
+
+  test('asks for what goes on, and for what events have named since the last look, once', () => {
+    expect(asked()).toEqual([])
+    look(flow(), other, flow({ id: 3, sourcePort: 3, port: 80 }))
+    named(flow(), flow({ id: 4, sourcePort: 4 }), flow({ id: 4, sourcePort: 4 }))
+    expect(asked()).toEqual([40_000, 2, 4])
+    lookAtSome(flow(), { ...other, state: timeWait })
+    expect(asked()).toEqual([40_000])
+  })
+
+  test('believes an event nothing but the name: the proof and the volume come with the answer', () => {
+    expect(named(flow())).toEqual({ assured: [], closed: [], succeeded: [] })
+    expect(tracker.open).toBe(0)
+    expect(lookAtSome(flow())).toEqual({ assured: [IPV4], closed: [] })
+    expect(tracker.open).toBe(1)
+    const { closed } = lookAtSome(flow({ state: timeWait, toServer: [10, 1000] }))
+    expect(closed).toMatchObject([{ durationMs: 1500, toServer: { packets: 10, bytes: 1000 } }])
+  })
+
+  test('has one that does not answer be over at the next, unless the event of its end comes before', () => {
+    look(flow({ toServer: [7, 700] }), other)
+    expect(lookAtSome().closed).toEqual([])
+    expect(tracker.changesSoon).toBe(true)
+    const last = named({ ...other, destroyed: true, toServer: [9, 900] })
+    expect(last.closed).toMatchObject([{ toServer: { packets: 9 } }])
+    expect(lookAtSome().closed).toMatchObject([{ toServer: { packets: 7, bytes: 700 } }])
+    expect(lookAtSome().closed).toEqual([])
+    expect(named(flow({ destroyed: true, toServer: [8, 800] })).closed).toEqual([])
+  })
+
+  test.each([
+    { what: 'an id of its own', next: { id: 9, startMs: UNIX + 1500 } },
+    { what: 'the same id', next: { startMs: UNIX + 1500 } },
+  ])('has a flow be over that made room for one of the same ports, with $what', ({ next }) => {
+    look(flow({ toServer: [7, 700] }))
+    named(flow(next))
+    // The kernel answers to both names with the one flow that there is.
+    const answers = new Array(next.id === undefined ? 1 : 2).fill(flow(next))
+    const looks = [lookAtSome(...answers), lookAtSome(...answers)]
+    expect(looks.flatMap(({ assured }) => assured)).toEqual([IPV4])
+    const closed = looks.flatMap((each) => each.closed)
+    expect(closed).toMatchObject([{ toServer: { packets: 7, bytes: 700 } }])
+    expect(tracker.open).toBe(1)
+  })
+
+  test('counts an answer that comes twice as one: the last acknowledgement is still to come', () => {
+    const half = flow({ state: lastAck })
+    expect(lookAtSome(half, half).closed).toEqual([])
+    expect(lookAtSome(half, half).closed).toHaveLength(1)
+  })
+
+  test('forgets no flow that is over: nobody has asked for it', () => {
+    look(flow())
+    expect(look(flow({ state: timeWait })).closed).toHaveLength(1)
+    for (let i = 0; i < 3; i++) expect(lookAtSome()).toEqual({ assured: [], closed: [] })
+    expect(look(flow({ state: timeWait }))).toEqual({ assured: [], closed: [] })
+    expect(named(flow({ state: timeWait }))).toMatchObject({ closed: [] })
+    expect(lookAtSome(flow({ state: timeWait }))).toEqual({ assured: [], closed: [] })
+  })
+
+  test('tells once of one that began, was seen and ended since the last look at all', () => {
+    const short = flow({ startMs: UNIX + 1200 })
+    named(short)
+    expect(lookAtSome({ ...short, state: timeWait }).closed).toHaveLength(1)
+    expect(named({ ...short, state: timeWait, destroyed: true }).closed).toEqual([])
+  })
+
+  test('tells of one that an event has named and another has ended, though it began before the last look', () => {
+    const early = flow({ startMs: UNIX - 10 })
+    named(early)
+    expect(named({ ...early, destroyed: true }).closed).toHaveLength(1)
+    expect(named({ ...early, destroyed: true }).closed).toEqual([])
+  })
+
+  test('is too much when more than a look at all would cost is open or named; that look makes it good', () => {
+    const many = Array.from({ length: ASKED_MAX + 5 }, (_, i) => flow({ id: i, sourcePort: i }))
+    named(...many.slice(0, ASKED_MAX))
+    expect(tracker.tuples).toHaveLength(ASKED_MAX)
+    named(...many.slice(ASKED_MAX))
+    expect(tracker.tuples).toBeUndefined()
+    look()
+    expect(tracker.tuples).toEqual([])
+    tracker = create(ASKED_MAX + 5)
+    look(...many)
+    expect(tracker.tuples).toBeUndefined()
+    look(...many.map((each, i) => (i < 5 ? { ...each, state: timeWait } : each)))
+    expect(tracker.tuples).toHaveLength(ASKED_MAX)
+  })
 })

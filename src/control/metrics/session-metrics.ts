@@ -57,9 +57,15 @@ export const SESSION_METRICS: readonly MetricFamily[] = [
   },
   {
     name: 'sluice_conntrack_looks_total',
-    help: 'Looks at all assured connections.',
+    help: 'Looks at assured connections.',
     type: 'counter',
     read: ({ sessions }) => one(sessions.looks),
+  },
+  {
+    name: 'sluice_conntrack_whole_looks_total',
+    help: "Those of them that walked through conntrack's whole table.",
+    type: 'counter',
+    read: ({ sessions }) => one(sessions.wholeLooks),
   },
   {
     name: 'sluice_conntrack_look_failures_total',

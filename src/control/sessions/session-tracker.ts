@@ -1,36 +1,27 @@
 import { type Flows, TCP_STATE } from '../../kernel/flows.ts'
-import { type Prefix, SOURCE_BITS, widen } from '../../net/prefix.ts'
-import { type Session, SUCCEEDS_AGAIN_MS, type Volume } from './session.ts'
+import type { Prefix } from '../../net/prefix.ts'
+import { type Session, SUCCEEDS_AGAIN_MS } from './session.ts'
+import {
+  beginFlow,
+  countFlow,
+  hasServerData,
+  type SeenFlow,
+  sessionOf,
+  sourceOf,
+  type TrackedFlow,
+} from './tracked-flow.ts'
 
-/** TCP and IP headers of a SYN-ACK, which has the most options of packets without data. */
-const HEADERS_BYTES = { 4: 60, 6: 80 } as const
-
-/** A flow that is not in the kernel's list may have slipped through: the list is read in parts. */
+/**
+ * A flow that a look misses may have slipped through, as the kernel's list is read in parts; or the event of its
+ * end, with its last counters, is still to be read.
+ */
 const MISSES_MAX = 2
 
 /** Six passwords that are refused at once take 150 ms, and with a delay of PAM's for each a few seconds. */
 const YOUNG_MS = 3000
 
-interface Tracked {
-  readonly address: Prefix
-  /** `undefined`: not ours to report. */
-  readonly service: string | undefined
-  /** Unix time as conntrack has it; 0 for none. */
-  readonly startedAt: number
-  /** Monotonic. */
-  readonly startMs: number
-  readonly hasTimestamps: boolean | undefined
-  isProven: boolean
-  isEnding: boolean
-  /** Reported, or not to be: kept while conntrack keeps the flow, so that it is not taken for a new one. */
-  isOver: boolean
-  /** When it may be said to have succeeded, again. */
-  succeedsMs: number
-  misses: number
-  look: number
-  toServer: Volume
-  toClient: Volume
-}
+/** To ask for so many flows costs as much as to look at all (docs/sessions.md). */
+export const ASKED_MAX = 2048
 
 /** What a look at the flows has brought. */
 export interface SessionNews {
@@ -68,128 +59,164 @@ export class SessionTracker {
   /** Flows that found no room, counted at each look. */
   untracked = 0
   readonly #options: SessionTrackerOptions
-  readonly #flows = new Map<number, Tracked>()
+  readonly #open = new Map<number, TrackedFlow>()
+  /** Reported, or not to be: kept while conntrack keeps the flow, so that it is not taken for a new one. */
+  readonly #over = new Map<number, SeenFlow>()
+  /** Tuples of what events have told of since the last look: at most one more than may be asked for. */
+  readonly #named = new Map<number, Uint8Array>()
   #looks = 0
+  /** Unix time of the last look at all flows. */
   #lookedAt = 0
-  #open = 0
-  #hasYoung = false
+  #changesSoon = false
 
   constructor(options: SessionTrackerOptions) {
     this.#options = options
   }
 
-  /** Sessions open at the last look. */
+  /** Sessions that go on. */
   get open(): number {
-    return this.#open
+    return this.#open.size
   }
 
-  /** Whether one of them had just begun: most that fail are over within seconds. */
-  get hasYoung(): boolean {
-    return this.#hasYoung
+  /** Whether one of them had just begun at the last look, as most that fail are over within seconds, or is missed. */
+  get changesSoon(): boolean {
+    return this.#changesSoon
   }
 
-  /** Flows kept in mind. */
-  get size(): number {
-    return this.#flows.size
+  /** What there is to ask for: what goes on, and what events have named. `undefined`: too much. */
+  get tuples(): readonly Uint8Array[] | undefined {
+    if (this.#open.size + this.#named.size > ASKED_MAX) return undefined
+    return [...Array.from(this.#open.values(), ({ tuple }) => tuple), ...this.#named.values()]
   }
 
   /** Takes in all assured flows that there are. */
   look(flows: Flows): SessionNews {
-    const news = new News()
-    this.#looks++
-    for (let i = 0; i < flows.length; i++) this.#see(flows, i, news)
-    this.#open = 0
-    const youngFromMs = this.#options.now() - YOUNG_MS
-    this.#hasYoung = false
-    for (const [key, flow] of this.#flows) {
-      if (flow.look !== this.#looks) this.#miss(key, flow, news)
-      else if (!flow.isOver) {
-        this.#open++
-        this.#hasYoung ||= flow.startMs > youngFromMs
-      }
-    }
+    const news = this.#takeIn(flows)
+    for (const [key, flow] of this.#over) if (this.#isGone(flow)) this.#over.delete(key)
     this.#lookedAt = this.#options.unixNow()
     return news
   }
 
-  /** Takes in flows that the kernel has just forgotten, with their last counters; skips others. */
-  destroyed(flows: Flows): SessionNews {
+  /** Takes in those flows of `tuples` that there are. It says nothing of others. */
+  lookAtSome(flows: Flows): SessionNews {
+    return this.#takeIn(flows)
+  }
+
+  /**
+   * Takes in events. Flows that the kernel has just forgotten come with their last counters; others, of which
+   * events say neither when they began nor what they carried, are to be asked for.
+   */
+  hear(flows: Flows): SessionNews {
     const news = new News()
     for (let i = 0; i < flows.length; i++) {
-      if (!flows.isDestroyed(i)) continue
-      const key = flows.key(i)
-      const known = this.#flows.get(key)
-      // Of those that nobody has seen, only one that began since the last look has not been reported yet.
-      if (known === undefined && !(flows.startMs(i) > this.#lookedAt && this.#looks > 0)) continue
-      const flow = known ?? this.#begin(flows, i)
-      count(flow, flows, i)
-      this.#prove(flow, flows, i, news)
-      this.#close(flow, news)
-      this.#flows.delete(key)
+      if (flows.isDestroyed(i)) this.#end(flows, i, news)
+      else this.#name(flows, i)
+    }
+    return news
+  }
+
+  #takeIn(flows: Flows): News {
+    const news = new News()
+    this.#looks++
+    this.#named.clear()
+    for (let i = 0; i < flows.length; i++) this.#see(flows, i, news)
+    const youngFromMs = this.#options.now() - YOUNG_MS
+    this.#changesSoon = false
+    for (const [key, flow] of this.#open) {
+      if (this.#isGone(flow)) this.#close(key, flow, news)
+      else this.#changesSoon ||= flow.startMs > youngFromMs || flow.misses > 0
     }
     return news
   }
 
   #see(flows: Flows, i: number, news: News): void {
     const key = flows.key(i)
-    let flow = this.#flows.get(key)
-    if (flow !== undefined && flow.startedAt !== flows.startMs(i)) {
-      this.#close(flow, news)
+    const startedAt = flows.startMs(i)
+    const over = this.#over.get(key)
+    if (over?.startedAt === startedAt) {
+      this.#mark(over)
+      return
+    }
+    let flow = this.#open.get(key)
+    if (flow !== undefined && flow.startedAt !== startedAt) {
+      this.#close(key, flow, news)
       flow = undefined
     }
-    if (flow === undefined) {
-      if (this.#flows.size >= this.#options.max && !this.#flows.has(key)) {
-        this.untracked++
-        return
-      }
-      flow = this.#begin(flows, i)
-      this.#flows.set(key, flow)
-    }
-    flow.look = this.#looks
-    flow.misses = 0
-    if (flow.isOver) return
-    count(flow, flows, i)
+    // Asked for twice: by the name of the one whose ports it has, too.
+    if (flow?.look === this.#looks) return
+    flow ??= this.#track(key, flows, i)
+    if (flow === undefined) return
+    this.#mark(flow)
+    countFlow(flow, flows, i)
     this.#prove(flow, flows, i, news)
     const state = flows.state(i)
     // The last acknowledgement may be still to come, and to be counted.
-    if (state === TCP_STATE.timeWait || state === TCP_STATE.close || flow.isEnding) this.#close(flow, news)
+    if (isClosed(state) || flow.isEnding) this.#close(key, flow, news)
     else this.#succeed(flow, news)
     flow.isEnding = state === TCP_STATE.lastAck
   }
 
-  #miss(key: number, flow: Tracked, news: News): void {
-    flow.misses++
-    if (!flow.isOver && flow.misses < MISSES_MAX) return
-    this.#close(flow, news)
-    this.#flows.delete(key)
+  #mark(flow: SeenFlow): void {
+    flow.look = this.#looks
+    flow.misses = 0
   }
 
-  #begin(flows: Flows, i: number): Tracked {
+  #isGone(flow: SeenFlow): boolean {
+    return flow.look !== this.#looks && ++flow.misses >= MISSES_MAX
+  }
+
+  #name(flows: Flows, i: number): void {
+    const key = flows.key(i)
+    if (this.#named.size <= ASKED_MAX && !this.#open.has(key)) this.#named.set(key, flows.tuple(i))
+  }
+
+  #end(flows: Flows, i: number, news: News): void {
+    const key = flows.key(i)
+    const isNew = this.#named.delete(key) || (flows.startMs(i) > this.#lookedAt && this.#looks > 0)
+    if (this.#over.delete(key)) return
+    const known = this.#open.get(key)
+    this.#open.delete(key)
+    // Of those that nobody has seen, only one that began since the last look has not been reported yet.
+    const flow = known ?? (isNew ? this.#begin(flows, i) : undefined)
+    if (flow === undefined) return
+    countFlow(flow, flows, i)
+    this.#prove(flow, flows, i, news)
+    this.#report(flow, news)
+  }
+
+  /** `undefined`: there is no room for it, or it is not ours to report. */
+  #track(key: number, flows: Flows, i: number): TrackedFlow | undefined {
+    const isKnown = this.#over.delete(key)
+    if (!isKnown && this.#open.size + this.#over.size >= this.#options.max) {
+      this.untracked++
+      return undefined
+    }
+    // Closed before the first look: how long ago, nobody can tell.
+    const isOld = this.#looks === 1 && isClosed(flows.state(i))
+    const flow = isOld ? undefined : this.#begin(flows, i)
+    if (flow === undefined) this.#over.set(key, this.#seen(flows.startMs(i)))
+    else this.#open.set(key, flow)
+    return flow
+  }
+
+  #seen(startedAt: number): SeenFlow {
+    return { startedAt, look: this.#looks, misses: 0 }
+  }
+
+  /** `undefined`: not ours to report. */
+  #begin(flows: Flows, i: number): TrackedFlow | undefined {
     const { serviceAt, isOwn, hasTimestamps, now, unixNow } = this.#options
     const address = flows.address(i)
-    const source = widen(address, SOURCE_BITS[address.family])
+    const service = isOwn(address) ? undefined : serviceAt(flows.destinationPort(i))
+    if (service === undefined) return undefined
     const startedAt = flows.startMs(i)
     const ageMs = startedAt === 0 ? 0 : Math.max(0, unixNow() - startedAt)
-    const service = isOwn(address) ? undefined : serviceAt(flows.destinationPort(i))
-    const state = flows.state(i)
-    // Closed before the first look: how long ago, nobody can tell.
-    const isOld = this.#looks === 1 && (state === TCP_STATE.timeWait || state === TCP_STATE.close)
-    const isOver = service === undefined || isOld
-    return {
+    return beginFlow(flows, i, {
       address,
       service,
-      startedAt,
       startMs: now() - ageMs,
-      hasTimestamps: isOver ? undefined : hasTimestamps(source, flows.sourcePort(i)),
-      isProven: false,
-      isEnding: false,
-      isOver,
-      succeedsMs: 0,
-      misses: 0,
-      look: this.#looks,
-      toServer: NOTHING,
-      toClient: NOTHING,
-    }
+      hasTimestamps: hasTimestamps(sourceOf(address), flows.sourcePort(i)),
+    })
   }
 
   /**
@@ -197,50 +224,40 @@ export class SessionTracker {
    * of 66,000 (MAXACKWINCONST), which somebody who forges addresses hits by chance. The server does not, and
    * resets; then only data that it has sent shows that the connection was a real one.
    */
-  #prove(flow: Tracked, flows: Flows, i: number, news: News): void {
-    if (flow.isProven || flow.service === undefined) return
+  #prove(flow: TrackedFlow, flows: Flows, i: number, news: News): void {
     const isReset = flows.state(i) === TCP_STATE.close
-    if (isReset && flow.toClient.bytes <= flow.toClient.packets * HEADERS_BYTES[flow.address.family]) return
+    if (flow.isProven || (isReset && !hasServerData(flow))) return
     flow.isProven = true
-    news.assured.push({
-      source: widen(flow.address, SOURCE_BITS[flow.address.family]),
-      service: flow.service,
-    })
+    news.assured.push({ source: sourceOf(flow.address), service: flow.service })
   }
 
-  #close(flow: Tracked, news: News): void {
-    if (flow.isOver || flow.service === undefined) return
-    flow.isOver = true
+  #close(key: number, flow: TrackedFlow, news: News): void {
+    this.#open.delete(key)
+    this.#over.set(key, this.#seen(flow.startedAt))
+    this.#report(flow, news)
+  }
+
+  #report(flow: TrackedFlow, news: News): void {
     if (flow.toServer.packets === 0) this.uncounted++
-    else news.closed.push(this.#sessionOf(flow, flow.service))
+    else news.closed.push(sessionOf(flow, this.#options.now()))
   }
 
-  #succeed(flow: Tracked, news: News): void {
-    if (flow.service === undefined || this.#options.now() < flow.succeedsMs) return
-    const session = this.#sessionOf(flow, flow.service)
-    if (!this.#options.hasSucceeded(session)) return
-    flow.succeedsMs = this.#options.now() + SUCCEEDS_AGAIN_MS
+  #succeed(flow: TrackedFlow, news: News): void {
+    const { now, hasSucceeded } = this.#options
+    if (now() < flow.succeedsMs) return
+    const session = sessionOf(flow, now())
+    if (!hasSucceeded(session)) return
+    flow.succeedsMs = now() + SUCCEEDS_AGAIN_MS
     news.succeeded.push(session)
-  }
-
-  #sessionOf({ address, startMs, hasTimestamps, toServer, toClient }: Tracked, service: string): Session {
-    const durationMs = Math.max(0, this.#options.now() - startMs)
-    const source = widen(address, SOURCE_BITS[address.family])
-    return { source, address, service, durationMs, hasTimestamps, toServer, toClient }
   }
 }
 
-const NOTHING: Volume = { packets: 0, bytes: 0 }
+function isClosed(state: number): boolean {
+  return state === TCP_STATE.timeWait || state === TCP_STATE.close
+}
 
 class News implements SessionNews {
   readonly assured: { source: Prefix; service: string }[] = []
   readonly closed: Session[] = []
   readonly succeeded: Session[] = []
-}
-
-function count(flow: Tracked, flows: Flows, i: number): void {
-  const packets = flows.toServerPackets(i)
-  if (packets !== flow.toServer.packets) flow.toServer = { packets, bytes: flows.toServerBytes(i) }
-  const answers = flows.toClientPackets(i)
-  if (answers !== flow.toClient.packets) flow.toClient = { packets: answers, bytes: flows.toClientBytes(i) }
 }

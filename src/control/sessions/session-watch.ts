@@ -1,14 +1,14 @@
 import { FLOW_EVENT_COUNTERS, FlowEvents } from '../../kernel/flow-events.ts'
-import { assuredFlows, type Flows } from '../../kernel/flows.ts'
+import { assuredFlows, type Flows, flowsOf } from '../../kernel/flows.ts'
 import { NetlinkError } from '../../kernel/netlink-error.ts'
 import { PortSet } from '../../kernel/port-set.ts'
 import type { Log } from '../log/log.ts'
 import { type SessionNews, SessionTracker, type SessionTrackerOptions } from './session-tracker.ts'
 
-/** A close is known within this, and a proof at the latest. */
+/** A close is known within this. */
 const PAUSE_MS = 1000
-/** While events come and no session is open: a look at nothing still walks through conntrack's whole table. */
-const IDLE_PAUSE_MS = 5000
+/** All flows are looked at so often, in case that events of some were lost, or never made. */
+const WHOLE_PAUSE_MS = 5000
 /** After an event, or when a proof is wanted: long enough for one look to answer many. */
 const SHORT_PAUSE_MS = 200
 /** A look that takes long makes the next one wait: at most one part in so many of a core goes to looking. */
@@ -24,12 +24,16 @@ export interface SessionWatchOptions extends SessionTrackerOptions {
 
 /**
  * Sees the sessions of our services by conntrack, without reading a packet: its events say that there is
- * something new, and a look at all assured flows, each second and soon after an event, says what is true.
- * So lost events cost a second, and a host without events loses nothing else.
+ * something new, and a look, each second and soon after an event, says what is true. Most looks ask for those
+ * flows that go on or that events have named, which costs microseconds. A look at all flows has the kernel walk
+ * through its whole table, 10 to 20 ms of a core that may be the packets', however few there are: it is for what
+ * events cannot tell, each five seconds and where there is reason to think that some are missing. So lost events
+ * cost a second, and a host without events loses nothing else.
  */
 export class SessionWatch {
-  /** Looks at the flows, and the time that they took. */
+  /** Looks at the flows, those of them that were at all flows, and the time that they took. */
   looks = 0
+  wholeLooks = 0
   lookMs = 0
   /** Looks that the kernel refused. */
   failures = 0
@@ -41,7 +45,12 @@ export class SessionWatch {
   #problem: string | undefined
   #timer: NodeJS.Timeout | undefined
   #dueMs = 0
-  #lastMs = 0
+  /** When the next look at all flows is due, when the last one ended, and the time that it took. */
+  #wholeDueMs = Number.NEGATIVE_INFINITY
+  #wholeAtMs = Number.NEGATIVE_INFINITY
+  #wholeMs = 0
+  /** The time that the last look at some took. */
+  #partMs = 0
   #overruns = 0
   #isClosed = false
 
@@ -81,11 +90,18 @@ export class SessionWatch {
   set ports(ports: SessionWatchOptions['ports']) {
     this.#ports = new PortSet(ports)
     this.#events?.listenTo(this.#ports)
+    this.hurryWhole()
   }
 
-  /** Looks soon, as somebody waits for a proof. */
+  /** Looks soon at what is open and what is new. */
   hurry(): void {
-    this.#schedule(Math.max(SHORT_PAUSE_MS, this.#lastMs * SHORT_SHARE))
+    this.#schedule(Math.max(SHORT_PAUSE_MS, this.#partMs * SHORT_SHARE))
+  }
+
+  /** Looks soon at all flows, as somebody waits for a proof: rules of others may keep events of some from us. */
+  hurryWhole(): void {
+    this.#wantWhole(SHORT_PAUSE_MS)
+    this.#schedule(this.#wholeDueMs - this.#options.now())
   }
 
   close(): void {
@@ -97,17 +113,37 @@ export class SessionWatch {
 
   #hear(flows: Flows): void {
     if (this.#isClosed) return
-    const news = this.tracker.destroyed(flows)
-    if (news.closed.length > 0 || news.assured.length > 0) this.#options.onNews(news)
+    this.#tell(this.tracker.hear(flows))
     this.hurry()
   }
 
   #look(): void {
-    const { now, onNews, log } = this.#options
+    const { now } = this.#options
+    const { tuples } = this.tracker
+    if (tuples === undefined || this.#hasLostEvents()) this.#wantWhole(0)
+    if (now() >= this.#wholeDueMs) {
+      this.#wholeMs = this.#attempt(() => this.tracker.look(assuredFlows(this.#ports)))
+      this.#wholeAtMs = now()
+      this.#wholeDueMs = this.#wholeAtMs + Math.max(WHOLE_PAUSE_MS, this.#wholeMs * SHARE)
+      this.wholeLooks++
+      // Where the kernel has refused a look, only one at all flows says that sessions are seen again.
+    } else if (tuples !== undefined && this.#problem === undefined) {
+      this.#partMs = this.#attempt(() => this.tracker.lookAtSome(flowsOf(tuples)))
+    }
+    if (this.#events === undefined || this.#problem !== undefined) this.#wantWhole(0)
+    this.#schedule(this.#wholeDueMs - now())
+    if (this.tracker.open > 0) this.#schedule(Math.max(PAUSE_MS, this.#partMs * SHARE))
+    // Whoever guesses comes back a second after his passwords were refused.
+    if (this.tracker.changesSoon) this.hurry()
+  }
+
+  /** Looks, tells what is new, and returns how long the look took. */
+  #attempt(look: () => SessionNews): number {
+    const { now, log } = this.#options
     const startMs = now()
     let news: SessionNews | undefined
     try {
-      news = this.tracker.look(assuredFlows(this.#ports))
+      news = look()
       if (this.#problem !== undefined) log.info('sessions-seen', 'sessions are seen again')
       this.#problem = undefined
     } catch (error) {
@@ -118,21 +154,28 @@ export class SessionWatch {
       }
       this.#problem = error.message
     }
-    this.#lastMs = now() - startMs
+    const tookMs = now() - startMs
     this.looks++
-    this.lookMs += this.#lastMs
-    this.#schedule(Math.max(this.#isIdle() ? IDLE_PAUSE_MS : PAUSE_MS, this.#lastMs * SHARE))
-    // Whoever guesses comes back a second after his passwords were refused.
-    if (this.tracker.hasYoung) this.hurry()
-    if (news === undefined) return
-    if (news.assured.length + news.closed.length + news.succeeded.length > 0) onNews(news)
+    this.lookMs += tookMs
+    if (news !== undefined) this.#tell(news)
+    return tookMs
   }
 
-  #isIdle(): boolean {
+  /** Makes a look at all flows due in `pauseMs`, but not too soon after the last one. */
+  #wantWhole(pauseMs: number): void {
+    const earliestMs = this.#wholeAtMs + Math.max(PAUSE_MS, this.#wholeMs * SHARE)
+    this.#wholeDueMs = Math.min(this.#wholeDueMs, Math.max(this.#options.now() + pauseMs, earliestMs))
+  }
+
+  #hasLostEvents(): boolean {
     const overruns = this.eventCounter('overruns')
-    const isComplete = overruns === this.#overruns
+    const hasLost = overruns !== this.#overruns
     this.#overruns = overruns
-    return this.#events !== undefined && isComplete && this.tracker.size === 0
+    return hasLost
+  }
+
+  #tell(news: SessionNews): void {
+    if (news.assured.length + news.closed.length + news.succeeded.length > 0) this.#options.onNews(news)
   }
 
   /** Looks after `pauseMs`, unless it will before. */

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import { Worker } from 'node:worker_threads'
 import { FLOW_EVENT_COUNTERS, FlowEvents } from '../../../dist/kernel/flow-events.js'
-import { assuredFlows } from '../../../dist/kernel/flows.js'
+import { assuredFlows, flowsOf } from '../../../dist/kernel/flows.js'
 import { PortSet } from '../../../dist/kernel/port-set.js'
 import { formatPrefix } from '../../../dist/net/prefix.js'
 import { main, until } from './lab.mjs'
@@ -26,6 +26,10 @@ function read(flows) {
     toServer: [flows.toServerPackets(i), flows.toServerBytes(i)],
     toClient: [flows.toClientPackets(i), flows.toClientBytes(i)],
   }))
+}
+
+function tuplesOf(flows) {
+  return Array.from({ length: flows.length }, (_, i) => flows.tuple(i))
 }
 
 async function serve(port) {
@@ -55,11 +59,16 @@ await main({
   /** A connection of each family to the port listened to, and one to another port. */
   async events() {
     const heard = []
+    const named = []
     const servers = [await serve(2222), await serve(3333)]
-    const events = new FlowEvents(PORTS, (flows) => heard.push(...read(flows)))
+    const events = new FlowEvents(PORTS, (flows) => {
+      heard.push(...read(flows))
+      named.push(...tuplesOf(flows))
+    })
     for (const host of ['127.0.0.1', '::1']) for (const port of [2222, 3333]) await visit(host, port)
     await until(() => heard.length >= 2)
     const listed = read(assuredFlows(PORTS))
+    const asked = read(flowsOf(named))
     for (const family of ['ipv4', 'ipv6'])
       execFileSync('conntrack', ['-D', '-f', family, '-p', 'tcp'], { stdio: 'ignore' })
     await until(() => heard.filter(({ destroyed }) => destroyed).length >= 2)
@@ -71,7 +80,7 @@ await main({
     const counted = counters(events)
     await visit('127.0.0.1', 3333)
     for (const server of servers) server.close()
-    return { heard, listed, counted, after: counters(events).messages }
+    return { heard, listed, asked, counted, after: counters(events).messages }
   },
 
   /** While the thread is busy, more happens than the smallest buffer holds; then it listens again. */
@@ -113,6 +122,34 @@ await main({
   async dump() {
     try {
       return { flows: assuredFlows(PORTS).length }
+    } catch ({ name, code, message }) {
+      return { name, code, message }
+    }
+  },
+
+  /** Asks for each flow that there was when this began alone, after those to `gone` have been deleted. */
+  async askEach(gone) {
+    const flows = assuredFlows(PORTS)
+    const keys = read(flows).map(({ key }) => key)
+    if (gone !== '') execFileSync('conntrack', ['-D', '-d', gone], { stdio: 'ignore' })
+    return tuplesOf(flows).map((tuple, i) => {
+      const answers = read(flowsOf([tuple])).map(({ key }) => key)
+      return {
+        address: formatPrefix(flows.address(i)),
+        isSame: answers[0] === keys[i],
+        answers: answers.length,
+      }
+    })
+  },
+
+  /** Asks for all flows that there are at once; with `family`, for one of no family between them, too. */
+  async askAll(family) {
+    const flows = assuredFlows(PORTS)
+    const tuples = tuplesOf(flows)
+    if (family !== undefined) tuples.splice(tuples.length >> 1, 0, new Uint8Array(40).fill(Number(family)))
+    try {
+      const [listed, asked] = [flows, flowsOf(tuples)].map((each) => read(each).map(({ key }) => key))
+      return { listed, asked }
     } catch ({ name, code, message }) {
       return { name, code, message }
     }

@@ -192,14 +192,17 @@ export class Pipeline {
   }
 
   #settle(bytes: Uint8Array, service: number, reason: Reason, nowMs: number): Verdict {
+    this.reason = reason
+    this.slip = false
     let verdict: Verdict = ACCEPT
     if (REFUSES[reason] === 1) verdict = this.policy.isShadow[service] === 1 ? SHADOW : DROP
-    this.reason = reason
-    if (verdict !== DROP && this.policy.isJudged[service] === 1) this.timestamps.note(this.view, bytes)
-    this.slip =
-      verdict === DROP && this.#isDns(service) && this.dns.slips(bytes, this.view, this.policy, nowMs)
-    // One that finds no room is not proven when it comes back: the next one is.
-    if (this.slip) this.slipped.push(this.view, service, 0, nowMs)
+    if (verdict !== DROP) {
+      if (this.policy.isJudged[service] === 1) this.timestamps.note(this.view, bytes)
+    } else if (this.#isDns(service) && this.dns.slips(bytes, this.view, this.policy, nowMs)) {
+      this.slip = true
+      // One that finds no room is not proven when it comes back: the next one is.
+      this.slipped.push(this.view, service, 0, nowMs)
+    }
     this.counters.decisions[decisionIndex(service, verdict, reason)]!++
     return verdict
   }

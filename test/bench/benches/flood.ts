@@ -32,6 +32,7 @@ export const flood: Bench = {
   question: 'how many SYNs a second are answered while more come than anybody can answer?',
   metrics: {
     answeredPerSecond: { unit: 'k/s', unitSize: 1000 },
+    answeredPerCpuSecond: { unit: 'k/s', unitSize: 1000 },
     unansweredShare: { unit: '%', unitSize: 0.01, isCost: true },
     sentPerSecond: { unit: 'k/s', unitSize: 1000 },
     pathCpu: { unit: '%', unitSize: 0.01, isCost: true },
@@ -49,6 +50,12 @@ export const flood: Bench = {
       of: { contestant: 'sluice' },
       over: { contestant: 'nfqueue (npm)' },
       atLeast: 4,
+    },
+    // What a core could carry that has nothing else to do, where the sender is the limit.
+    {
+      metric: 'answeredPerCpuSecond',
+      of: { contestant: 'sluice' },
+      over: { contestant: 'nfqueue (npm)' },
     },
     { metric: 'answeredPerSecond', of: { contestant: 'sluice' }, over: { contestant: 'xt_hashlimit' } },
   ],
@@ -88,11 +95,13 @@ async function floodOnce(
   const after = queueState(pid)
   const { busiest, all } = cpuSince(cpuBefore, pid)
   const answered = after.delivered - after.waiting - before.delivered
+  const path = sluice === undefined ? all : busiest
   return {
     answeredPerSecond: answered / sent.seconds,
+    answeredPerCpuSecond: answered / path,
     unansweredShare: 1 - answered / sent.packets,
     sentPerSecond: sent.perSecond,
-    pathCpu: (sluice === undefined ? all : busiest) / sent.seconds,
+    pathCpu: path / sent.seconds,
     controlCpu: (sluice === undefined ? 0 : all - busiest) / sent.seconds,
   }
 }

@@ -8,8 +8,16 @@ import type { ReplayReason } from './replay-reason.ts'
 /** Doubles that add up to a whole number may miss it by this. */
 const EPSILON = 1e-6
 
+/** Of the attempts that another bucket refused, those refused by what the policy says of DNS queries alone. */
+export interface NarrowCounts {
+  readonly refusedNarrowly: number
+  readonly firstNarrowly: Moment | undefined
+  /** Why it was the first time. */
+  readonly narrowReason: ReplayReason | undefined
+}
+
 /** What one bucket of a service saw: that of a source, of a network, or of all strangers. */
-export interface BucketCounts {
+export interface BucketCounts extends NarrowCounts {
   readonly attempts: number
   readonly accepted: number
   /** Attempts that this very bucket refused. */
@@ -27,11 +35,6 @@ export interface BucketCounts {
   readonly peak: Moment | undefined
   /** The highest demand: see `BucketRows`. */
   readonly demand: number
-  /** Of `refusedByOthers`, those refused by what the policy says of DNS queries alone. */
-  readonly refusedNarrowly: number
-  readonly firstNarrowly: Moment | undefined
-  /** Why it was the first time. */
-  readonly narrowReason: ReplayReason | undefined
 }
 
 /** A bucket and what it saw, as it stood when it was asked for. */

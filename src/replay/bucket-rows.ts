@@ -1,6 +1,6 @@
 import type { Service } from '../config/policy.ts'
 import type { LimitKind } from '../path/compile.ts'
-import type { BucketCounts } from './bucket-record.ts'
+import type { BucketCounts, NarrowCounts } from './bucket-record.ts'
 import type { Moment } from './moment.ts'
 import { REPLAY_REASONS, type ReplayReason, reasonFlags } from './replay-reason.ts'
 
@@ -43,11 +43,13 @@ const DEMAND = 10
 const FIRST_REFUSAL = 11
 const LAST_REFUSAL = 13
 const PEAK = 15
-/** Of refusals by narrower limits, which count as those of others too. */
-const REFUSED_NARROWLY = 17
-const FIRST_NARROWLY = 18
-const NARROW_REASON = 20
-const NUMBERS = 21
+const NUMBERS = 17
+
+// The numbers of a row about refusals by narrower limits, which count as those of others too.
+const REFUSED_NARROWLY = 0
+const FIRST_NARROWLY = 1
+const NARROW_REASON = 3
+const NARROW_NUMBERS = 4
 
 /**
  * What buckets of one kind saw, a row of numbers for each, in one typed array: an object for each, with more for
@@ -59,6 +61,8 @@ const NUMBERS = 21
  */
 export class BucketRows {
   declare private readonly numbers: Float64Array
+  /** Made when it is needed: rows are to be short, since a flood touches one for each packet. */
+  private narrow: Float64Array | undefined
   /** By service: tokens a second; 0: there is no such limit. */
   declare private readonly rates: Float64Array
   /** By reason: whether it is demand, and which number counts it, 0 for none. */
@@ -85,6 +89,7 @@ export class BucketRows {
 
   clear(row: number): void {
     this.numbers.fill(0, row * NUMBERS, (row + 1) * NUMBERS)
+    this.narrow?.fill(0, row * NARROW_NUMBERS, (row + 1) * NARROW_NUMBERS)
   }
 
   /** One more attempt at the service in place `slot` of the policy. @param reason its number */
@@ -102,7 +107,7 @@ export class BucketRows {
       if (before === 0) this.#note(at + FIRST_REFUSAL, moment)
     } else if (counter === REFUSED_BY_OTHERS) {
       if (before === 0) this.#note(at + FIRST_REFUSAL_BY_OTHERS, moment)
-      if (this.isNarrow[reason] === 1) this.#refuseNarrowly(at, reason, moment)
+      if (this.isNarrow[reason] === 1) this.#refuseNarrowly(row, reason, moment)
     }
   }
 
@@ -114,7 +119,6 @@ export class BucketRows {
     const refused = number(REFUSED)
     const refusedByOthers = number(REFUSED_BY_OTHERS)
     const demand = number(DEMAND)
-    const narrowly = number(REFUSED_NARROWLY)
     return {
       attempts: number(ATTEMPTS),
       accepted: number(ACCEPTED),
@@ -127,17 +131,30 @@ export class BucketRows {
       lastRefusal: moment(LAST_REFUSAL, refused > 0),
       peak: moment(PEAK, demand > 0),
       demand,
-      refusedNarrowly: narrowly,
-      firstNarrowly: moment(FIRST_NARROWLY, narrowly > 0),
-      narrowReason: narrowly > 0 ? REPLAY_REASONS[number(NARROW_REASON)] : undefined,
+      ...this.#readNarrow(row),
     }
   }
 
-  #refuseNarrowly(at: number, reason: number, moment: Moment): void {
-    const numbers = this.numbers
-    if (numbers[at + REFUSED_NARROWLY]!++ > 0) return
-    this.#note(at + FIRST_NARROWLY, moment)
-    numbers[at + NARROW_REASON] = reason
+  #readNarrow(row: number): NarrowCounts {
+    const at = row * NARROW_NUMBERS
+    const number = (place: number) => this.narrow?.[at + place] ?? 0
+    const refusedNarrowly = number(REFUSED_NARROWLY)
+    if (refusedNarrowly === 0) return { refusedNarrowly, firstNarrowly: undefined, narrowReason: undefined }
+    return {
+      refusedNarrowly,
+      firstNarrowly: { timeMs: number(FIRST_NARROWLY), elapsedMs: number(FIRST_NARROWLY + 1) },
+      narrowReason: REPLAY_REASONS[number(NARROW_REASON)],
+    }
+  }
+
+  #refuseNarrowly(row: number, reason: number, moment: Moment): void {
+    this.narrow ??= new Float64Array((this.numbers.length / NUMBERS) * NARROW_NUMBERS)
+    const { narrow } = this
+    const at = row * NARROW_NUMBERS
+    if (narrow[at + REFUSED_NARROWLY]!++ > 0) return
+    narrow[at + FIRST_NARROWLY] = moment.timeMs
+    narrow[at + FIRST_NARROWLY + 1] = moment.elapsedMs
+    narrow[at + NARROW_REASON] = reason
   }
 
   #draw(at: number, slot: number, moment: Moment): void {

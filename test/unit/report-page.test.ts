@@ -58,6 +58,10 @@ describe('what the page says', () => {
     const sweep = 'pcaps/dns-ptr-sweep.pcap.gz'
     const { page } = await reportOn(sweep, loadPolicy('rules/sluice.yaml'), { local: ['192.0.2.10'] })
     expect(sectionOf(page, 'Totals')).toContain('dns sweep 965.')
+    const row = sectionOf(page, 'Top sources')
+      .split('why the first time</caption>')[1]!
+      .replace(/<[^>]*>\s*/g, ' ')
+    expect(row).toMatch(/ 203\.0\.113\.66 +dns +sweep +1,024 +965 +\+800ms /)
   })
 
   test('without an attempt there is no table and no plot', async () => {

@@ -53,7 +53,7 @@ export function renderReport(summary: Summary, { outcome, timeline, levels }: Re
 ${factsSection(summary)}
 ${totalsSection(policy)}
 ${timelineSection(policy.services, timeline, axis)}
-${sourcesSection(top)}
+${sourcesSection(top, policy.queries)}
 ${bansSection(policy.banned, policy.jitter, axis)}
 ${sessionsSection(policy.services, policy.sessions)}
 ${levelsSection(top, levels, policy.banned, axis)}

@@ -1,6 +1,7 @@
 import { grouped } from '../../grouped.ts'
 import type { BucketRecord } from '../bucket-record.ts'
 import type { Outcome } from '../outcome.ts'
+import type { QueryRow } from '../rows.ts'
 import { type Html, html } from './html.ts'
 import { table } from './table.ts'
 import { formatElapsed } from './time-axis.ts'
@@ -17,7 +18,8 @@ function refusals({ refused, refusedByOthers, retransmissions, banned }: BucketR
   return refused + refusedByOthers + retransmissions + banned
 }
 
-export function sourcesSection(top: readonly BucketRecord[]): Html {
+/** @param queries whose DNS queries broke a rule, those refused most first */
+export function sourcesSection(top: readonly BucketRecord[], queries: readonly QueryRow[]): Html {
   const titles = [
     ...['Source', 'Service', '>Attempts', '>Accepted', '>By its own limit', '>By other limits'],
     ...['>Repeats', '>By bans', '>First refusal'],
@@ -32,7 +34,20 @@ export function sourcesSection(top: readonly BucketRecord[]): Html {
 rules for DNS queries.
 “Repeats”: refused SYNs that were sent again, and refused again.</p>
 ${rows.length > 0 ? table('Those refused most, then those that tried most', titles, rows) : html`<p>None.</p>`}
+${queries.length > 0 ? queriesTable(queries) : ''}
 </section>`
+}
+
+function queriesTable(queries: readonly QueryRow[]): Html {
+  const more = queries.length > MOST ? `, the first ${MOST} of ${grouped(queries.length)}` : ''
+  return table(
+    `Whose DNS queries the rules for these refused, and why the first time${more}`,
+    ['Source', 'Service', 'Why', '>Attempts', '>Refused', '>First refusal'],
+    queries.slice(0, MOST).map(({ source, service, reason, attempts, refused, first }) => {
+      const after = `+${formatElapsed(first.afterSeconds * 1000)}`
+      return [source, service, reason, grouped(attempts), grouped(refused), after]
+    }),
+  )
 }
 
 function firstRefusal({ firstRefusal, firstRefusalByOthers }: BucketRecord): string {

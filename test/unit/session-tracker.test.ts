@@ -182,6 +182,11 @@ describe('a session', () => {
   })
 })
 
+test('what ends before the first look has been there before', () => {
+  tracker = create()
+  expect(tracker.hear(flows(flow({ destroyed: true })))).toMatchObject({ assured: [], closed: [] })
+})
+
 test('what was closed before the first look is neither proof nor session; what was open is both', () => {
   tracker = create()
   const open = flow({ id: 2, sourcePort: 2 })
@@ -257,14 +262,16 @@ describe('a look at some flows', () => {
   })
 
   test('has one that does not answer be over at the next, unless the event of its end comes before', () => {
-    look(flow({ toServer: [7, 700] }), other)
+    const old = { startMs: UNIX - 60_000, toServer: [7, 700] } as const
+    look(flow(old), { ...other, ...old })
+    expect(tracker.changesSoon).toBe(false)
     expect(lookAtSome().closed).toEqual([])
     expect(tracker.changesSoon).toBe(true)
-    const last = named({ ...other, destroyed: true, toServer: [9, 900] })
+    const last = named({ ...other, ...old, destroyed: true, toServer: [9, 900] })
     expect(last.closed).toMatchObject([{ toServer: { packets: 9 } }])
     expect(lookAtSome().closed).toMatchObject([{ toServer: { packets: 7, bytes: 700 } }])
     expect(lookAtSome().closed).toEqual([])
-    expect(named(flow({ destroyed: true, toServer: [8, 800] })).closed).toEqual([])
+    expect(named(flow({ ...old, destroyed: true, toServer: [8, 800] })).closed).toEqual([])
   })
 
   test.each([
@@ -280,6 +287,15 @@ describe('a look at some flows', () => {
     const closed = looks.flatMap((each) => each.closed)
     expect(closed).toMatchObject([{ toServer: { packets: 7, bytes: 700 } }])
     expect(tracker.open).toBe(1)
+  })
+
+  test('takes one for new that has the id and the ports of one that is over', () => {
+    look(flow())
+    look(flow({ state: timeWait }))
+    const next = flow({ startMs: UNIX + 2500 })
+    named(next)
+    expect(lookAtSome(next)).toEqual({ assured: [IPV4], closed: [] })
+    expect(lookAtSome({ ...next, state: timeWait }).closed).toHaveLength(1)
   })
 
   test('counts an answer that comes twice as one: the last acknowledgement is still to come', () => {
@@ -316,6 +332,9 @@ describe('a look at some flows', () => {
     named(...many.slice(0, ASKED_MAX))
     expect(tracker.tuples).toHaveLength(ASKED_MAX)
     named(...many.slice(ASKED_MAX))
+    expect(tracker.tuples).toBeUndefined()
+    // What has ended makes no room for those whose names were not kept.
+    named(...many.slice(0, 9).map((each) => ({ ...each, destroyed: true })))
     expect(tracker.tuples).toBeUndefined()
     look()
     expect(tracker.tuples).toEqual([])

@@ -62,8 +62,9 @@ export class SessionTracker {
   readonly #open = new Map<number, TrackedFlow>()
   /** Reported, or not to be: kept while conntrack keeps the flow, so that it is not taken for a new one. */
   readonly #over = new Map<number, SeenFlow>()
-  /** Tuples of what events have told of since the last look: at most one more than may be asked for. */
+  /** Tuples of what events have told of since the last look, as many as may be asked for, and whether there was more. */
   readonly #named = new Map<number, Uint8Array>()
+  #wasMoreNamed = false
   #looks = 0
   /** Unix time of the last look at all flows. */
   #lookedAt = 0
@@ -85,7 +86,7 @@ export class SessionTracker {
 
   /** What there is to ask for: what goes on, and what events have named. `undefined`: too much. */
   get tuples(): readonly Uint8Array[] | undefined {
-    if (this.#open.size + this.#named.size > ASKED_MAX) return undefined
+    if (this.#wasMoreNamed || this.#open.size + this.#named.size > ASKED_MAX) return undefined
     return [...Array.from(this.#open.values(), ({ tuple }) => tuple), ...this.#named.values()]
   }
 
@@ -119,6 +120,7 @@ export class SessionTracker {
     const news = new News()
     this.#looks++
     this.#named.clear()
+    this.#wasMoreNamed = false
     for (let i = 0; i < flows.length; i++) this.#see(flows, i, news)
     const youngFromMs = this.#options.now() - YOUNG_MS
     this.#changesSoon = false
@@ -167,7 +169,9 @@ export class SessionTracker {
 
   #name(flows: Flows, i: number): void {
     const key = flows.key(i)
-    if (this.#named.size <= ASKED_MAX && !this.#open.has(key)) this.#named.set(key, flows.tuple(i))
+    if (this.#open.has(key)) return
+    if (this.#named.size < ASKED_MAX) this.#named.set(key, flows.tuple(i))
+    else this.#wasMoreNamed = true
   }
 
   #end(flows: Flows, i: number, news: News): void {

@@ -95,7 +95,7 @@ export class SessionWatch {
 
   /** Looks soon at what is open and what is new. */
   hurry(): void {
-    this.#schedule(Math.max(SHORT_PAUSE_MS, this.#partMs * SHORT_SHARE))
+    this.#schedule(Math.min(Math.max(SHORT_PAUSE_MS, this.#partMs * SHORT_SHARE), this.#pauseMs))
   }
 
   /** Looks soon at all flows, as somebody waits for a proof: rules of others may keep events of some from us. */
@@ -132,9 +132,14 @@ export class SessionWatch {
     }
     if (this.#events === undefined || this.#problem !== undefined) this.#wantWhole(0)
     this.#schedule(this.#wholeDueMs - now())
-    if (this.tracker.open > 0) this.#schedule(Math.max(PAUSE_MS, this.#partMs * SHARE))
+    if (this.tracker.open > 0) this.#schedule(this.#pauseMs)
     // Whoever guesses comes back a second after his passwords were refused.
     if (this.tracker.changesSoon) this.hurry()
+  }
+
+  /** Between looks at some, at the longest. */
+  get #pauseMs(): number {
+    return Math.max(PAUSE_MS, this.#partMs * SHARE)
   }
 
   /** Looks, tells what is new, and returns how long the look took. */

@@ -48,7 +48,7 @@ describe('what is no capture is refused with one message', () => {
     ['4 GiB of nothing', () => truncateSync(write(Buffer.alloc(0)), 2 ** 32), EXIT.dataError, '00000000'],
     ['xz', () => write(Buffer.from('fd377a585a00', 'hex')), EXIT.unavailable, 'is compressed with xz'],
     ['gzip of a text', () => write(zlib.gzipSync('hello')), EXIT.dataError, 'begins with the bytes 68656c6c'],
-    ['gzip of nothing', () => write(zlib.gzipSync('')), EXIT.dataError, 'is empty'],
+    ['gzip of nothing', () => write(zlib.gzipSync('')), EXIT.dataError, 'unpacks to nothing'],
     [
       'gzip that is none',
       () => write(Buffer.from('1f8b08ffffff', 'hex')),
@@ -123,6 +123,7 @@ test('zstd is unpacked where Node can, and refused with what to do where it cann
   const { zstdCompressSync } = zlib as { zstdCompressSync?: (bytes: Uint8Array) => Uint8Array }
   if (zstdCompressSync !== undefined) {
     expect((await read(zstdCompressSync(CAPTURE))).packets).toHaveLength(5000)
+    await expect(read(zstdCompressSync(CAPTURE).subarray(0, 50))).rejects.toThrow('unpacks to nothing')
     return
   }
   await expect(read(Buffer.from('28b52ffd04', 'hex'))).rejects.toMatchObject({

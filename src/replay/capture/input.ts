@@ -59,6 +59,8 @@ async function openWindow(name: string, file: ByteSource): Promise<Window> {
   const head = window.bytes.subarray(0, window.end)
   const unpacked = new Window(decompress(name, compression, head, file))
   await fillTo(unpacked, name, PCAP_HEADER_BYTES)
+  // Node does not say of zstd that it is cut short.
+  if (unpacked.available === 0) throw new Failure(EXIT.dataError, `${name}: unpacks to nothing`)
   return unpacked
 }
 

@@ -96,8 +96,9 @@ export class BucketIndex {
   }
 
   keyOf(row: number): SightKey {
-    const [low = 0, high = 0, tag = 0] = this.words.subarray(row * WORDS, row * WORDS + NEXT)
-    return { high, low, tag }
+    const { words } = this
+    const at = row * WORDS
+    return { high: words[at + HIGH]!, low: words[at + LOW]!, tag: words[at + TAG]! }
   }
 
   /** The kept rows, the first one first, and then the others, the one seen last first. */

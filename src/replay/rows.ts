@@ -150,10 +150,18 @@ export function closeRows(policy: Policy, records: readonly BucketRecord[]): Buc
 /** Sources whose DNS queries broke a rule of the section `dns`, those that were refused most on top. */
 export function queryRows(policy: Policy, records: readonly BucketRecord[]): QueryRow[] {
   return records
-    .flatMap(({ kind, who, service, attempts, refusedNarrowly, firstNarrowly, narrowReason }) => {
-      if (kind !== 'source' || firstNarrowly === undefined || narrowReason === undefined) return []
-      const row = { source: who, service: service.name, mode: modeOf(policy, service), reason: narrowReason }
-      return [{ ...row, attempts, refused: refusedNarrowly, first: at(firstNarrowly) }]
+    .flatMap((record) => {
+      const {
+        kind,
+        service,
+        attempts,
+        refusedNarrowly: refused,
+        firstNarrowly,
+        narrowReason: reason,
+      } = record
+      if (kind !== 'source' || firstNarrowly === undefined || reason === undefined) return []
+      const who = { source: record.who, service: service.name, mode: modeOf(policy, service) }
+      return [{ ...who, reason, attempts, refused, first: at(firstNarrowly) }]
     })
     .sort((a, b) => b.refused - a.refused || compareText(a.source, b.source))
 }

@@ -132,7 +132,10 @@ function summarizePolicy({ file, outcome }: NamedOutcome): PolicySummary {
     unsolicitedAnswers: outcome.unsolicitedAnswers,
     limited: limitedRows(policy, records),
     queries: queryRows(policy, records),
-    sources: refusedSources(records),
+    // A flood has many, and the table for people needs none of them.
+    get sources() {
+      return refusedSources(records)
+    },
     banned: banRows(outcome),
     sessions: sessionRows(outcome),
     close: closeRows(policy, records),

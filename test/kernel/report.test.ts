@@ -8,18 +8,24 @@ import { Scratch } from '../lib/scratch.ts'
 const scratch = new Scratch()
 afterAll(() => scratch.close())
 
-test('a full disk leaves the report of before, and nothing half-written', () => {
-  const scene = writeScene(scratch.path('scene.pcap'))
-  const rules = scratch.path('sluice.yaml')
-  writeFileSync(rules, 'services: {ssh: {ports: [22], limits: {source: {burst: 3, rate: 1/h}}}}\n')
-  const disk = scratch.path('disk')
+const scene = writeScene(scratch.path('scene.pcap'))
+const rules = scratch.path('sluice.yaml')
+writeFileSync(rules, 'services: {ssh: {ports: [22], limits: {source: {burst: 3, rate: 1/h}}}}\n')
+
+test.each([
+  ['the report', 'r.html', 8, ['replay', '--config', rules, scene, '--report']],
+  ['the proposed policy', 'p.yaml', 4, ['tune', '--config', rules, '--honest', scene, '--yaml']],
+])('a full disk leaves %s of before, and nothing half-written', (_, name, kilobytes, command) => {
+  const disk = scratch.path(name.slice(2))
   mkdirSync(disk)
   const script = `
-    mount -t tmpfs -o size=8k none "$1" && echo before >"$1/r.html"
-    ${process.execPath} dist/main.js replay "$2" --config "$3" --report "$1/r.html" >"$4/table"
-    echo "status $?"; ls -A "$1"; cat "$1/r.html"`
-  const args = ['--mount', 'sh', '-c', script, 'sh', disk, scene, rules, scratch.directory]
-  const { stdout, stderr } = spawnSync('unshare', args, { encoding: 'utf8' })
-  expect(stdout).toBe(`status ${EXIT.cannotCreate}\nr.html\nbefore\n`)
-  expect(stderr).toBe(`sluice: ${disk}/r.html: cannot write the report: ENOSPC: no space left on device\n`)
+    cd "$1" && mount -t tmpfs -o size=${kilobytes}k none "$1" && cd "$1" && echo before >${name}
+    main=$2; table=$3; shift 3
+    ${process.execPath} "$main" "$@" "$PWD/${name}" >"$table"
+    echo "status $?"; ls -A; cat ${name}`
+  const main = `${process.cwd()}/dist/main.js`
+  const args = ['--mount', 'sh', '-c', script, 'sh', disk, main, scratch.path('table')]
+  const { stdout, stderr } = spawnSync('unshare', [...args, ...command], { encoding: 'utf8' })
+  expect(stdout).toBe(`status ${EXIT.cannotCreate}\n${name}\nbefore\n`)
+  expect(stderr).toBe(`sluice: ${disk}/${name}: cannot write: ENOSPC: no space left on device\n`)
 })

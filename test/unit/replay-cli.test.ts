@@ -383,7 +383,7 @@ describe('a host with neither the addon nor root', () => {
     writeFileSync(page, 'before', { mode: 0o444 })
     const { status, stdout, stderr } = run([files.capture, '--config', files.policy, '--report', page])
     expect({ status, stdout }).toEqual({ status: EXIT.cannotCreate, stdout: '' })
-    expect(stderr).toMatch(/report\.html: cannot write the report: EACCES: permission denied\n$/)
+    expect(stderr).toMatch(/report\.html: cannot write: EACCES: permission denied\n$/)
     expect(readFileSync(page, 'utf8')).toBe('before')
   })
 

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFil
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createProgram } from '../../src/cli/program.ts'
 import { EXIT, Failure } from '../../src/failure.ts'
-import { checkReportPath, writeReport } from '../../src/replay/report/report-file.ts'
+import { checkReportPath, writeWhole } from '../../src/replay/report/report-file.ts'
 import { writeScene } from '../lib/report.ts'
 import { Scratch } from '../lib/scratch.ts'
 
@@ -41,7 +41,7 @@ test('a link is followed, and the file behind it replaced as a whole', async () 
   writeFileSync(`${place}/old.html`, 'old '.repeat(100))
   symlinkSync(`${place}/old.html`, `${place}/link.html`)
   await checkReportPath(`${place}/link.html`)
-  await writeReport(`${place}/link.html`, 'new')
+  await writeWhole(`${place}/link.html`, 'new')
   expect(readFileSync(`${place}/old.html`, 'utf8')).toBe('new')
   expect(readdirSync(place)).toEqual(['link.html', 'old.html'])
 })
@@ -49,9 +49,9 @@ test('a link is followed, and the file behind it replaced as a whole', async () 
 test('a report that cannot be put in its place leaves nothing behind', async () => {
   const place = directory('busy')
   mkdirSync(`${place}/r.html`)
-  const { status, message } = await failureOf(writeReport(`${place}/r.html`, 'text'))
+  const { status, message } = await failureOf(writeWhole(`${place}/r.html`, 'text'))
   expect(status).toBe(EXIT.cannotCreate)
-  expect(message).toMatch(/r\.html: cannot write the report: EISDIR: illegal operation on a directory$/)
+  expect(message).toMatch(/r\.html: cannot write: EISDIR: illegal operation on a directory$/)
   expect(readdirSync(place)).toEqual(['r.html'])
 })
 
@@ -88,13 +88,13 @@ describe('sluice replay --report', () => {
       'a missing directory',
       () => '/nix/r.html',
       EXIT.cannotCreate,
-      /^\/nix\/r\.html: cannot write the report: ENOENT: no such file or directory$/,
+      /^\/nix\/r\.html: cannot write: ENOENT: no such file or directory$/,
     ],
     [
       'a directory',
       () => directory('d.html'),
       EXIT.cannotCreate,
-      /d\.html: cannot write the report: not a regular file$/,
+      /d\.html: cannot write: not a regular file$/,
     ],
     ['a file as a directory', () => `${scene}/r.html`, EXIT.cannotCreate, /ENOTDIR: not a directory$/],
     [

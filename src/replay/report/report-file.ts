@@ -26,12 +26,12 @@ export async function checkReportPath(path: string): Promise<void> {
 }
 
 /**
- * Writes a report in one step: at `path` is what was there before, or all of `text`, whenever the disk is
+ * Writes a file in one step: at `path` is what was there before, or all of `text`, whenever the disk is
  * full or the machine fails.
  *
  * @throws Failure `cannotCreate`
  */
-export async function writeReport(path: string, text: string): Promise<void> {
+export async function writeWhole(path: string, text: string): Promise<void> {
   await explained(path, async () => {
     const target = await targetOf(path)
     const temporary = join(dirname(target), `.sluice-${randomUUID()}.tmp`)
@@ -59,6 +59,6 @@ async function explained(path: string, action: () => Promise<void>): Promise<voi
   try {
     await action()
   } catch (error) {
-    throw new Failure(EXIT.cannotCreate, `${path}: cannot write the report: ${systemReason(error)}`)
+    throw new Failure(EXIT.cannotCreate, `${path}: cannot write: ${systemReason(error)}`)
   }
 }

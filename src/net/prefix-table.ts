@@ -16,6 +16,11 @@ interface SameLength<T> {
  */
 export class PrefixTable<T> {
   readonly #lengths: Readonly<Record<Family, SameLength<T>[]>> = { 4: [], 6: [] }
+  /** By the first byte of an address: how many prefixes may be around it. Most addresses of a flood end here. */
+  readonly #around: Readonly<Record<Family, Uint32Array>> = {
+    4: new Uint32Array(256),
+    6: new Uint32Array(256),
+  }
   #size = 0
 
   get size(): number {
@@ -45,7 +50,9 @@ export class PrefixTable<T> {
     }
     const before = words.size
     words.set(wordOf(bytes, from >> 3, length - from), value)
-    this.#size += words.size - before
+    if (words.size === before) return
+    this.#size++
+    this.#count(family, bytes[0]!, length, 1)
   }
 
   /** Whether it was there. */
@@ -56,6 +63,7 @@ export class PrefixTable<T> {
     if (same === undefined || !remove(same.words, bytes, 0, length)) return false
     if (same.words.size === 0) lengths.splice(at, 1)
     this.#size--
+    this.#count(family, bytes[0]!, length, -1)
     return true
   }
 
@@ -68,12 +76,19 @@ export class PrefixTable<T> {
 
   /** Whether a prefix around the address at `bytes[at]` is there, with a value that `counts`. */
   some(family: Family, bytes: Uint8Array, at: number, counts: (value: T) => boolean = always): boolean {
+    if (this.#around[family][bytes[at]!] === 0) return false
     const lengths = this.#lengths[family]
     for (let i = 0; i < lengths.length; i++) {
       const value = valueIn(lengths[i]!, bytes, at)
       if (value !== undefined && counts(value)) return true
     }
     return false
+  }
+
+  #count(family: Family, first: number, length: number, by: number): void {
+    const bytes = 2 ** Math.max(0, 8 - length)
+    const from = first - (first % bytes)
+    for (let byte = from; byte < from + bytes; byte++) this.#around[family][byte]! += by
   }
 }
 

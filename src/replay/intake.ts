@@ -81,6 +81,9 @@ export class Intake {
   #asked: AskedQueries | undefined
   #local: PrefixTable<true> | undefined
   #sample: Held | undefined
+  /** The IPv4 address of this host that was last asked for something, if one was. */
+  private hasLastLocal = false
+  private lastLocal = 0
 
   constructor(engines: readonly Engine[], local: readonly Prefix[] | undefined) {
     this.engines = engines
@@ -186,7 +189,7 @@ export class Intake {
       this.#follow(attempt)
     } else if (!this.#isForService(view)) {
       this.#dispatchDns(attempt)
-    } else if (this.#local!.some(view.family, attempt.bytes, attempt.destinationAt)) {
+    } else if (this.#isLocal(attempt)) {
       this.counts.inbound++
       let passedBy = 0
       for (let i = 0; i < engines.length; i++) if (engines[i]!.offer(attempt)) passedBy |= 1 << i
@@ -198,6 +201,17 @@ export class Intake {
       this.counts.notInbound++
       if (view.protocol !== TCP && view.destinationPort === DNS) this.#noteAsked(attempt)
     }
+  }
+
+  /** Whether the packet goes to this host. Most go to the same address as the one before. */
+  #isLocal({ view, bytes, destinationAt: at }: Attempt): boolean {
+    if (view.family === 6) return this.#local!.some(6, bytes, at)
+    const address = view.dataOf(bytes).getInt32(at)
+    if (this.hasLastLocal && this.lastLocal === address) return true
+    if (!this.#local!.some(4, bytes, at)) return false
+    this.hasLastLocal = true
+    this.lastLocal = address
+    return true
   }
 
   #isForService({ protocol, destinationPort }: PacketView): boolean {

@@ -53,6 +53,18 @@ describe('a table of prefixes', () => {
     expect(some.size).toBe(2)
   })
 
+  test('of several that begin alike, those that are left are still found', () => {
+    const some = table('128.0.0.0/1', '192.0.2.1', '192.0.2.2', '192.0.2.2')
+    const has = (address: string) => some.some(4, parsePrefix(address).bytes, 0)
+    some.delete(parsePrefix('192.0.2.1'))
+    some.delete(parsePrefix('128.0.0.0/1'))
+    expect(['192.0.2.1', '192.0.2.2', '200.0.0.1'].map(has)).toEqual([false, true, false])
+    some.delete(parsePrefix('192.0.2.2'))
+    expect(has('192.0.2.2')).toBe(false)
+    some.set(parsePrefix('200.0.0.0/5'), '')
+    expect(['199.9.9.9', '200.0.0.1', '207.9.9.9', '208.0.0.1'].map(has)).toEqual([false, true, true, false])
+  })
+
   const prefixOf = (family: Family): fc.Arbitrary<Prefix> =>
     fc
       .tuple(

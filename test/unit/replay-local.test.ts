@@ -87,3 +87,17 @@ test('given local addresses count instead: a prefix, of either family', async ()
   expect(summary.local).toEqual({ prefixes: ['192.0.2.0/24', '::/0'], inferred: null })
   expect(summary.traffic).toMatchObject({ inbound: 3, notInbound: 2 })
 })
+
+test('each packet is looked at for itself, whatever the one before it was', async () => {
+  const to = ['0.0.0.0', SERVER, '0.0.0.0', '192.0.2.9', SERVER, '2001:db8::1', '198.51.100.1', '2001:db8::2']
+  const packets = to.map((to, i): Sent => {
+    const from = to.includes(':') ? '2001:db8:7::7' : '203.0.113.7'
+    return { atMs: i, from, to, port: 22, sourcePort: 1000 + i }
+  })
+  const local = ['192.0.2.0/29', '2001:db8::1']
+  const { csv, summary } = await replayFiles([writeCapture(scratch.path('each.pcap'), packets)], RULES, {
+    local,
+  })
+  expect(csv.map((line) => line.split(',').at(-1))).toEqual(['2', '5', '6'])
+  expect(summary.traffic).toMatchObject({ inbound: 3, notInbound: 5 })
+})

@@ -27,7 +27,8 @@ export class ClockNotes {
   startsAtZero = false
   #lastMs = Number.NaN
 
-  see(timeMs: number, packet: number): void {
+  /** Takes the frame and not its time: a double that is handed over is put into an object, one for each packet. */
+  see({ timeMs }: { readonly timeMs: number }, packet: number): void {
     const stepMs = timeMs - this.#lastMs
     if (stepMs < 0) note(this.backwards, packet, -stepMs)
     else if (stepMs > JUMP_MS) note(this.jumps, packet, stepMs)

@@ -79,7 +79,7 @@ export class CaptureReader {
         return false
       }
       this.packets++
-      if (frame.isTimed) this.clock.see(frame.timeMs, this.packets)
+      if (frame.isTimed) this.clock.see(frame, this.packets)
       else this.clock.untimed++
       const { bytes } = this.packet
       const offset = findIp(frame.linkType, bytes, frame.offset, frame.offset + frame.length)

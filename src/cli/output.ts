@@ -22,7 +22,8 @@ export async function openOutput(path: string): Promise<Output> {
   }
 }
 
-async function explained<T>(path: string, result: Promise<T>): Promise<T> {
+/** What `result` comes to. @throws Failure `cannotCreate`, which says why `path` cannot be written */
+export async function explained<T>(path: string, result: Promise<T>): Promise<T> {
   try {
     return await result
   } catch (error) {

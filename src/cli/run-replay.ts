@@ -52,7 +52,7 @@ export async function runReplay(files: readonly string[], options: ReplayCommand
 
 /** Reports are loaded when one is asked for: a fifth of all modules is of them. */
 async function beginReport(file: string, { outcome }: NamedOutcome) {
-  const { checkReportPath, writeWhole } = await import('../replay/report/report-file.ts')
+  const { checkReportPath, writeWhole } = await import('./whole-file.ts')
   const { renderReport } = await import('../replay/report/page.ts')
   const { Recorder } = await import('../replay/report/recorder.ts')
   await checkReportPath(file)

@@ -2,13 +2,13 @@ import { stat } from 'node:fs/promises'
 import { loadPolicy } from '../config/load.ts'
 import { EXIT, Failure } from '../failure.ts'
 import type { Prefix } from '../net/prefix.ts'
-import { writeWhole } from '../replay/report/report-file.ts'
 import { reportOf, type TuneReport } from '../tune/report.ts'
 import { HONEST_PASSES, type Tuning, tune } from '../tune/tune.ts'
 import { CaptureProgress, checkCaptures, refuseBroken } from './captures.ts'
 import { openOutput, ReaderGone } from './output.ts'
 import { show } from './show.ts'
 import { formatTuning } from './tune-text.ts'
+import { writeWhole } from './whole-file.ts'
 
 export interface TuneCommandOptions {
   readonly honest: readonly string[]

@@ -14,9 +14,12 @@ import {
 import { compilePolicy } from '../../../dist/path/compile.js'
 import { KnownGood } from '../../../dist/path/known-good.js'
 import { Pipeline } from '../../../dist/path/pipeline.js'
+import { readBatchAhead } from '../../../dist/path/read-batch-ahead.js'
 import { Verdict } from '../../../dist/path/reasons.js'
 import { ServiceSlots } from '../../../dist/path/service-slots.js'
 import { createSharedState } from '../../../dist/path/shared.js'
+
+const DESCRIPTOR = { stride: PACKET_WORDS, offset: OFFSET_WORD, length: LENGTH_WORD }
 
 const [number, file, replyMark] = process.argv.slice(2)
 const policy = loadPolicy(file)
@@ -33,11 +36,7 @@ const queue = new PacketQueue(
   (count) => {
     const { bytes, packets, verdicts, nowMs } = queue
     const now = nowMs[0]
-    if (pipeline.readsAhead) {
-      for (let at = 0; at < count * PACKET_WORDS; at += PACKET_WORDS)
-        pipeline.expect(bytes, packets[at + OFFSET_WORD], packets[at + LENGTH_WORD])
-      pipeline.fetch()
-    }
+    readBatchAhead(pipeline, bytes, packets, pipeline.readsAhead ? count : 0, DESCRIPTOR)
     for (let i = 0; i < count; i++) {
       const at = i * PACKET_WORDS
       if (pipeline.judge(bytes, packets[at + OFFSET_WORD], packets[at + LENGTH_WORD], now) === Verdict.drop) {

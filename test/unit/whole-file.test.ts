@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createProgram } from '../../src/cli/program.ts'
+import { checkReportPath, writeWhole } from '../../src/cli/whole-file.ts'
 import { EXIT, Failure } from '../../src/failure.ts'
-import { checkReportPath, writeWhole } from '../../src/replay/report/report-file.ts'
 import { writeScene } from '../lib/report.ts'
 import { Scratch } from '../lib/scratch.ts'
 

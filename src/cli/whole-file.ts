@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { access, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { access, chmod, chown, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { EXIT, Failure } from '../failure.ts'
 import { explained } from './output.ts'
@@ -29,7 +29,7 @@ async function checkTarget(path: string): Promise<void> {
 
 /**
  * Writes a file in one step: at `path` is what was there before, or all of `text`, whenever the disk is
- * full or the machine fails.
+ * full or the machine fails. Mode and, where that is permitted, owner stay as they were.
  *
  * @throws Failure `cannotCreate`
  */
@@ -40,8 +40,14 @@ export async function writeWhole(path: string, text: string): Promise<void> {
 async function replaceTarget(path: string, text: string): Promise<void> {
   const target = await targetOf(path)
   const temporary = join(dirname(target), `.sluice-${randomUUID()}.tmp`)
+  const before = await stat(target).catch(() => undefined)
   try {
-    await writeFile(temporary, text, { flag: 'wx', flush: true })
+    await writeFile(temporary, text, { flag: 'wx', flush: true, mode: before === undefined ? 0o666 : 0o600 })
+    if (before !== undefined) {
+      // Whoever may write to a file of somebody else's may still not make it his.
+      await chown(temporary, before.uid, before.gid).catch(() => {})
+      await chmod(temporary, before.mode & 0o777)
+    }
     await rename(temporary, target)
   } catch (error) {
     await rm(temporary, { force: true })

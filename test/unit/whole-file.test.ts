@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createProgram } from '../../src/cli/program.ts'
 import { checkReportPath, writeWhole } from '../../src/cli/whole-file.ts'
@@ -44,6 +53,16 @@ test('a link is followed, and the file behind it replaced as a whole', async () 
   await writeWhole(`${place}/link.html`, 'new')
   expect(readFileSync(`${place}/old.html`, 'utf8')).toBe('new')
   expect(readdirSync(place)).toEqual(['link.html', 'old.html'])
+})
+
+test('mode and owner stay', async () => {
+  const path = scratch.path('private.html')
+  writeFileSync(path, 'old', { mode: 0o600 })
+  chownSync(path, 65_534, 65_534)
+  await writeWhole(path, 'new')
+  expect(readFileSync(path, 'utf8')).toBe('new')
+  const { mode, uid, gid } = statSync(path)
+  expect([mode & 0o777, uid, gid]).toEqual([0o600, 65_534, 65_534])
 })
 
 test('a report that cannot be put in its place leaves nothing behind', async () => {

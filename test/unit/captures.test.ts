@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { EXIT } from '../../src/failure.ts'
 import { isAttempt } from '../../src/path/classify.ts'
@@ -7,10 +7,9 @@ import { Reason } from '../../src/path/reasons.ts'
 import { TestPath } from '../lib/path.ts'
 import { policy, service } from '../lib/policies.ts'
 import { type ReadPacket, readCapture } from '../lib/read-capture.ts'
+import { hasSharedCaptures, SHARED_CAPTURES } from '../lib/shared-captures.ts'
 
-const DIRECTORY = new URL('../../../shared/pcaps/', import.meta.url)
-const isThere = existsSync(new URL('INDEX.tsv', DIRECTORY))
-if (!isThere) console.warn(`captures: no ${DIRECTORY.pathname}, so the real captures are not replayed`)
+const isThere = hasSharedCaptures('the real captures are not counted through')
 
 /** capinfos takes custom blocks for packets; these captures have nothing else. */
 const CUSTOM_BLOCKS = ['rd-gopacket-be-test017.pcapng', 'rd-gopacket-le-test017.pcapng']
@@ -35,7 +34,7 @@ interface Counts {
 }
 
 function readIndex(): Row[] {
-  const [header = '', ...lines] = readFileSync(new URL('INDEX.tsv', DIRECTORY), 'utf8').trim().split('\n')
+  const [header = '', ...lines] = readFileSync(`${SHARED_CAPTURES}INDEX.tsv`, 'utf8').trim().split('\n')
   const names = header.split('\t')
   return lines.map((line) => {
     const cells = new Map(line.split('\t').map((cell, i) => [names[i], cell]))
@@ -97,7 +96,7 @@ function questionType(message: Buffer): number | undefined {
 
 const rows = isThere ? readIndex() : []
 const readable = rows.filter(({ file }) => file !== UNKNOWN_VERSION)
-const open = (file: string) => readCapture(new URL(file, DIRECTORY).pathname)
+const open = (file: string) => readCapture(SHARED_CAPTURES + file)
 
 describe.runIf(isThere)('real captures', () => {
   test('give the counts of packets, SYNs and DNS queries that the index has', async () => {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { decode as decodeDns, encode, type Packet } from 'dns-packet'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -8,10 +8,9 @@ import { parseDns } from '../../src/path/dns/parse.ts'
 import { Reason } from '../../src/path/reasons.ts'
 import { ptrQuery, query } from '../lib/dns-query.ts'
 import { readCapture } from '../lib/read-capture.ts'
+import { hasSharedCaptures, SHARED_CAPTURES } from '../lib/shared-captures.ts'
 
-const CAPTURES = new URL('../../../shared/pcaps/', import.meta.url)
-const isThere = existsSync(new URL('INDEX.tsv', CAPTURES))
-if (!isThere) console.warn(`dns: no ${CAPTURES.pathname}, so the real captures are not parsed`)
+const isThere = hasSharedCaptures('the DNS of the real captures is not parsed')
 
 /** Reads as `bytes` do, and reports each look outside `[start, end)`. */
 function guard(bytes: Uint8Array, start: number, end: number): Uint8Array {
@@ -146,7 +145,7 @@ describe('hostile bytes', () => {
 
 describe.runIf(isThere)('real captures', () => {
   const files = isThere
-    ? readFileSync(new URL('INDEX.tsv', CAPTURES), 'utf8')
+    ? readFileSync(`${SHARED_CAPTURES}INDEX.tsv`, 'utf8')
         .trim()
         .split('\n')
         .slice(1)
@@ -161,7 +160,7 @@ describe.runIf(isThere)('real captures', () => {
     const view = new PacketView()
     const message = new DnsMessage()
     for (const file of files) {
-      const { packets } = await readCapture(new URL(file, CAPTURES).pathname).catch(() => ({ packets: [] }))
+      const { packets } = await readCapture(SHARED_CAPTURES + file).catch(() => ({ packets: [] }))
       for (const { bytes } of packets) {
         if (decode(view, bytes, 0, bytes.length) !== Reason.withinLimit || view.protocol !== 17) continue
         if (view.destinationPort !== 53 && view.sourcePort !== 53) continue

@@ -4,9 +4,11 @@ import { policy, service } from '../lib/policies.ts'
 import { type ReplayTestOptions, replayFiles, type Sent, writeCapture } from '../lib/replay.ts'
 import { reportOn } from '../lib/report.ts'
 import { Scratch } from '../lib/scratch.ts'
+import { hasSharedCaptures, SHARED_CAPTURES } from '../lib/shared-captures.ts'
 
 /** A real reflection attack with RRSIG answers; 413 of its datagrams from port 53 are whole or a first fragment. */
-const REFLECTION = '../shared/pcaps/dns-attack-amp-rrsig-a.pcap'
+const REFLECTION = `${SHARED_CAPTURES}dns-attack-amp-rrsig-a.pcap`
+const isThere = hasSharedCaptures('no recorded reflection is replayed')
 
 const HOST = '192.0.2.10'
 const RESOLVER = '198.51.100.53'
@@ -124,10 +126,13 @@ test('whoever gets answers is the host, where nobody asks it for anything', asyn
   expect(await unsolicitedIn([answers(0), answers(1, 40_001)], undefined, {})).toBe(2)
 })
 
-test('a recorded reflection is dropped, bans nobody, and is judged the same each time', async () => {
-  const under = policy([SSH], { dns: UNSOLICITED })
-  const runs = [await replayFiles([REFLECTION], under), await replayFiles([REFLECTION], under)]
-  expect(runs[0]!.summary.policy.unsolicitedAnswers).toBe(413)
-  expect(runs[0]!.summary.policy.banned).toEqual([])
-  expect(runs[1]!.text).toBe(runs[0]!.text)
-})
+test.runIf(isThere)(
+  'a recorded reflection is dropped, bans nobody, and is judged the same each time',
+  async () => {
+    const under = policy([SSH], { dns: UNSOLICITED })
+    const runs = [await replayFiles([REFLECTION], under), await replayFiles([REFLECTION], under)]
+    expect(runs[0]!.summary.policy.unsolicitedAnswers).toBe(413)
+    expect(runs[0]!.summary.policy.banned).toEqual([])
+    expect(runs[1]!.text).toBe(runs[0]!.text)
+  },
+)

@@ -1,12 +1,11 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { loadPolicy, parsePolicy } from '../../src/config/load.ts'
 import { EXIT, Failure } from '../../src/failure.ts'
 import { type Replayed, replayFiles } from '../lib/replay.ts'
+import { hasSharedCaptures, SHARED_CAPTURES } from '../lib/shared-captures.ts'
 
-const DIRECTORY = new URL('../../../shared/pcaps/', import.meta.url).pathname
-const isThere = existsSync(`${DIRECTORY}INDEX.tsv`)
-if (!isThere) console.warn(`replay: no ${DIRECTORY}, so the real captures are not replayed`)
+const isThere = hasSharedCaptures('the real captures are not replayed')
 
 const SHIPPED = loadPolicy('rules/sluice.yaml')
 const BENIGN = ['ssh-benign', 'mail-benign', 'dns-benign', 'dns-ptr', 'dns-edge']
@@ -15,7 +14,7 @@ const BENIGN = ['ssh-benign', 'mail-benign', 'dns-benign', 'dns-ptr', 'dns-edge'
 const REVERSE_FLOOD = 'drv-ptr-flood-1src.pcap'
 
 const captures = isThere
-  ? readFileSync(`${DIRECTORY}INDEX.tsv`, 'utf8')
+  ? readFileSync(`${SHARED_CAPTURES}INDEX.tsv`, 'utf8')
       .trim()
       .split('\n')
       .slice(1)
@@ -23,7 +22,7 @@ const captures = isThere
       .map(([file = '', category = '']) => ({ file, category }))
   : []
 
-const open = (file: string) => replayFiles([DIRECTORY + file], SHIPPED)
+const open = (file: string) => replayFiles([SHARED_CAPTURES + file], SHIPPED)
 
 function refusedOf({ summary }: Replayed) {
   const { services, banned } = summary.policy
@@ -37,7 +36,8 @@ describe.runIf(isThere)('real captures under the shipped policy', () => {
     // Tables of the usual size take longer to make than most captures to judge.
     const trust = { ...SHIPPED.trust!, maxEntries: 1024 }
     const small = { ...SHIPPED, sources: 1024, trust, ban: { ...SHIPPED.ban, maxEntries: 1024 } }
-    const again = (file: string) => replayFiles([DIRECTORY + file], small, { most: 1024 }).catch(messageOf)
+    const again = (file: string) =>
+      replayFiles([SHARED_CAPTURES + file], small, { most: 1024 }).catch(messageOf)
     for (const { file } of captures) {
       const both = [await again(file), await again(file)] as const
       const [first, second] = both.map((each) => (typeof each === 'string' ? each : each.text))
@@ -140,7 +140,7 @@ describe.runIf(isThere)('real captures under the shipped policy', () => {
     const services = SHIPPED.services.map((service) => ({ ...service, failures: undefined }))
     const unproven = { ...SHIPPED, services, ban: { ...SHIPPED.ban, proof: 'none' as const } }
     const bans = async (file: string) =>
-      (await replayFiles([DIRECTORY + file], unproven)).summary.policy.banned.map(
+      (await replayFiles([SHARED_CAPTURES + file], unproven)).summary.policy.banned.map(
         ({ source, offence, dropped }) => ({
           source,
           offence,
@@ -173,7 +173,7 @@ describe.runIf(isThere)('real captures under the shipped policy', () => {
     // An sshd of 2009, whose failures are larger than the least success of those that the shipped numbers are of.
     const text = readFileSync('rules/sluice.yaml', 'utf8').replace('    failed: 1880\n', '    failed: 2040\n')
     const ofServer = parsePolicy(text, 'shipped policy')
-    const { summary } = await replayFiles([`${DIRECTORY}ssh-attack-manual-guess-slow.pcap`], ofServer)
+    const { summary } = await replayFiles([`${SHARED_CAPTURES}ssh-attack-manual-guess-slow.pcap`], ofServer)
     const { services, banned } = summary.policy
     // His open sessions make him known good: 6 connections a minute are above the limit of strangers. Failures are
     // taken back three times by what succeeds, at about 75 s, 140 s and 248 s: 3, 3 and 4. Twice they take his

@@ -16,8 +16,8 @@ import { type TuneOptions, tune } from '../../src/tune/tune.ts'
 import { type Timed, writeAttempts } from '../lib/attempts.ts'
 import { policy, service } from '../lib/policies.ts'
 import { Scratch } from '../lib/scratch.ts'
+import { hasSharedCaptures, SHARED_CAPTURES } from '../lib/shared-captures.ts'
 
-const SHARED = new URL('../../../shared/pcaps/', import.meta.url).pathname
 const SHIPPED = 'rules/sluice.yaml'
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
@@ -160,8 +160,8 @@ describe('what is proposed', () => {
 
   test('twice the same, to the byte', async () => {
     const options = {
-      honest: [`${SHARED}dns-benign-ecs-many-src.pcap`],
-      attacks: [`${SHARED}dns-attack-burst-vlan.pcap`],
+      honest: ['pcaps/dns-honest-clients.pcap.gz'],
+      attacks: ['pcaps/dns-ptr-flood-1-source.pcap.gz'],
       policy: parsePolicy('services: {dns: {ports: [53/udp], limits: {source: {burst: 9, rate: 1/s}}}}', 'p'),
       local: undefined,
     }
@@ -245,7 +245,7 @@ test('the YAML lets the wanted share of honest sources through, whatever they do
   )
 })
 
-describe('the shared captures', () => {
+describe.runIf(hasSharedCaptures('nothing is proposed from the real ones'))('the shared captures', () => {
   const cases: {
     service: string
     honest: string[]
@@ -284,8 +284,8 @@ describe('the shared captures', () => {
     test(`${honest[0]}: plausible numbers, everybody let through, no attack unhindered`, async () => {
       const shipped = readFileSync(SHIPPED, 'utf8').replace(/(pop3:\n\s+enabled:) false/, '$1 true')
       const report = await tuned({
-        honest: honest.map((file) => SHARED + file),
-        attacks: attacks.map((file) => SHARED + file),
+        honest: honest.map((file) => SHARED_CAPTURES + file),
+        attacks: attacks.map((file) => SHARED_CAPTURES + file),
         policy: parsePolicy(shipped, SHIPPED),
         local: undefined,
       })

@@ -151,19 +151,19 @@ export class Engine {
     return this.policy.services.reduce((sum, { name }) => sum + this.#promotionState.suspects.count(name), 0)
   }
 
-  /** Takes note of a session that goes on, if it has succeeded already. @returns whether it has */
-  goesOn(flow: Flow, nowMs: number): boolean {
+  /** Takes note of a session that goes on, if it has succeeded already. @param bit ours in `flow` @returns whether it has */
+  goesOn(flow: Flow, bit: number, nowMs: number): boolean {
     this.#nowMs = Math.max(this.#nowMs, nowMs)
-    const seen = this.#sessionOf(flow)
+    const seen = this.#sessionOf(flow, bit)
     if (seen === undefined || judgeSession(seen.session, seen.model) !== 'succeeded') return false
     judgeSessions(this.#sessionState, [seen.session])
     return true
   }
 
-  /** Judges a session that is known to be over at `knownMs`, and bans whom it makes an offender. */
-  closed(flow: Flow, end: Moment, knownMs: number): void {
+  /** Judges a session that is known to be over at `knownMs`, and bans whom it makes an offender. @param bit ours in `flow` */
+  closed(flow: Flow, bit: number, end: Moment, knownMs: number): void {
     this.#nowMs = Math.max(this.#nowMs, knownMs)
-    const seen = this.#sessionOf(flow)
+    const seen = this.#sessionOf(flow, bit)
     if (seen === undefined) return
     const { session, model, service, slot } = seen
     const outcome = judgeSession(session, model)
@@ -175,7 +175,8 @@ export class Engine {
   }
 
   /** What `flow` is to a service that asks how logins went. What a ban has cut off is no session. */
-  #sessionOf({ address, serverPort, startMs, lastMs, hasTimestamps, toServer, toClient }: Flow) {
+  #sessionOf(flow: Flow, bit: number) {
+    const { address, serverPort, startMs, lastMs, hasTimestamps, toServer, toClient } = flow
     const slot = this.pipeline.policy.tcpPorts[serverPort]!
     const service = this.policy.services[slot]
     if (service?.outcome === undefined) return undefined
@@ -184,7 +185,8 @@ export class Engine {
     const source = widen(address, SOURCE_BITS[family])
     const durationMs = lastMs - startMs
     const counted = { durationMs, hasTimestamps, toServer, toClient }
-    const session: Session = { source, address, service: service.name, ...counted }
+    const isKnown = (flow.succeededBy & bit) !== 0
+    const session: Session = { source, address, service: service.name, ...counted, isKnown }
     return { session, model: service.outcome, service, slot }
   }
 

@@ -255,23 +255,23 @@ export class Intake {
   #createFlows(): FlowTracker {
     return new FlowTracker({
       assured: (flow) => this.#tell(flow, (engine) => engine.assured(flow)),
-      goesOn: (flow, nowMs) => this.#ask(flow, (engine) => engine.goesOn(flow, nowMs)),
+      goesOn: (flow, nowMs) => this.#ask(flow, (engine, bit) => engine.goesOn(flow, bit, nowMs)),
       closed: (flow, knownMs) =>
-        this.#tell(flow, (engine) => engine.closed(flow, this.#momentOf(flow), knownMs)),
+        this.#tell(flow, (engine, bit) => engine.closed(flow, bit, this.#momentOf(flow), knownMs)),
     })
   }
 
   /** @returns a bit for each engine that says yes */
-  #ask(flow: Flow, ask: (engine: Engine) => boolean): number {
+  #ask(flow: Flow, ask: (engine: Engine, bit: number) => boolean): number {
     let said = 0
-    for (const [i, engine] of this.engines.entries()) {
-      if (flow.passedBy & (1 << i) && ask(engine)) said |= 1 << i
-    }
+    this.#tell(flow, (engine, bit) => {
+      if (ask(engine, bit)) said |= bit
+    })
     return said
   }
 
-  #tell({ passedBy }: Flow, tell: (engine: Engine) => void): void {
-    for (const [i, engine] of this.engines.entries()) if (passedBy & (1 << i)) tell(engine)
+  #tell({ passedBy }: Flow, tell: (engine: Engine, bit: number) => void): void {
+    for (const [i, engine] of this.engines.entries()) if (passedBy & (1 << i)) tell(engine, 1 << i)
   }
 
   /** When the last packet of `flow` came: at or before the one that is at hand. */

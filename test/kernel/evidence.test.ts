@@ -45,8 +45,8 @@ beforeAll(async () => {
 afterAll(() => scene.close())
 
 const bans = () => sluice.ask({ op: 'bans list' })
-const login = (from: string) =>
-  sshd.login(scene.client, from, from.includes(':') ? SERVER[6] : SERVER[4], 'seq 3000')
+const login = (from: string, command = 'seq 3000') =>
+  sshd.login(scene.client, from, from.includes(':') ? SERVER[6] : SERVER[4], command)
 const guess = (from: string) => guessPassword(scene.client, from, from.includes(':') ? SERVER[6] : SERVER[4])
 
 /** Waits until `count` sessions of that outcome have been judged since the start. */
@@ -67,13 +67,18 @@ describe.each([4, 6] as const)('over IPv%d', (family) => {
     'who mistypes three times and then gets in is not banned, is known good, and can be forgotten',
     async () => {
       const from = HONEST[family]
+      const closedTotal = () => sluice.metric('sluice_sessions_closed_total{service="ssh"}')
+      const [closedBefore, succeededBefore] = [await closedTotal(), await outcomes('succeeded')]
       for (let round = 1; round <= 2; round++) {
         const [failed, succeeded] = [await outcomes('failed'), await outcomes('succeeded')]
         for (let i = 0; i < 3; i++) expect(await guess(from)).toBe('refused')
         await judged('failed', failed + 3)
-        expect(await login(from)).toBeDefined()
+        // The second is seen to have succeeded while it goes on, and then to be over, and is one all the same.
+        expect(await login(from, round === 1 ? 'seq 3000' : 'seq 3000; sleep 2')).toBeDefined()
         await judged('succeeded', succeeded + 1)
       }
+      await eventually('all are over', async () => (await closedTotal()) >= closedBefore + 8)
+      expect(await outcomes('succeeded')).toBe(succeededBefore + 2)
       expect(await bans()).toEqual([])
       const source = family === 4 ? from : '2001:db8:600d::/64'
       expect(await sluice.ask({ op: 'allow learned' })).toMatchObject([

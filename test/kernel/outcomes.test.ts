@@ -144,7 +144,8 @@ function parseEntries(list: string): Entry[] {
 
 function sessionOf({ from, toServer, toClient }: Entry): Session {
   const address = parsePrefix(from)
-  return { source: address, address, service: '', durationMs: 500, hasTimestamps: true, toServer, toClient }
+  const counted = { durationMs: 500, hasTimestamps: true, toServer, toClient }
+  return { source: address, address, service: '', ...counted, isKnown: false }
 }
 
 function sorted(entries: readonly Entry[]): Entry[] {

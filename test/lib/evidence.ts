@@ -32,7 +32,7 @@ export class VirtualEvidence {
   }
 
   /** A session from `from`. @returns the prefixes that must be punished for it */
-  session(from: string, outcome: Outcome, { service = 'ssh', tries = 1 } = {}): string[] {
+  session(from: string, outcome: Outcome, { service = 'ssh', tries = 1, isKnown = false } = {}): string[] {
     const address = parsePrefix(from)
     const nothing = { packets: 0, bytes: 0 }
     const session = {
@@ -43,6 +43,7 @@ export class VirtualEvidence {
       hasTimestamps: true,
       toServer: nothing,
       toClient: nothing,
+      isKnown,
     }
     return this.evidence.take(session, outcome, tries, this.policy).map(({ source }) => formatPrefix(source))
   }

@@ -67,6 +67,7 @@ function sessionOf(row: SessionRow, hasTimestamps: boolean | undefined): Session
     hasTimestamps,
     toServer: { packets: row.packetsToServer, bytes: row.bytesToServer },
     toClient: { packets: row.packetsToClient, bytes: row.bytesToClient },
+    isKnown: false,
   }
 }
 

@@ -252,7 +252,7 @@ describe('what bans remove forgets', () => {
     const address = parsePrefix(from)
     const source = widen(address, address.family === 4 ? 32 : 64)
     const volume = { packets: 20, bytes: 3514 }
-    const volumes = { toServer: volume, toClient: volume }
+    const volumes = { toServer: volume, toClient: volume, isKnown: false }
     const about = { source, address, service: 'ssh', durationMs: 3100, hasTimestamps: true, ...volumes }
     state.evidence.take(about, 'failed', tries, state.policy)
   }

@@ -111,6 +111,21 @@ describe('trust', () => {
     expect(terms).toEqual([4, 16, 64, 256, 720, 720, 720, 720])
   })
 
+  test('grows by a session that goes on for days, which counts as one', () => {
+    const host = shipped()
+    const learned = () => host.trust.of(parsePrefix(ADMIN), 'ssh')
+    host.session(ADMIN, 'succeeded')
+    for (let i = 0; i < 6 * 24; i++) {
+      host.nowMs += 10 * MINUTE
+      host.session(ADMIN, 'succeeded', { isKnown: true })
+    }
+    expect(learned()).toMatchObject({ successes: 1, termMs: 256 * HOUR, lastMs: host.nowMs })
+    expect(host.evidence.countsOf('ssh').sessions).toEqual({ failed: 0, succeeded: 1, unclear: 0 })
+    expect(host.evidence.recent.of(ADMIN)).toHaveLength(1)
+    host.session(ADMIN, 'succeeded')
+    expect(learned()).toMatchObject({ successes: 2 })
+  })
+
   test('does not grow by a hundred logins at once', () => {
     const host = shipped()
     for (let i = 0; i < 100; i++) host.session(ADMIN, 'succeeded')

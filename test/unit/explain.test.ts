@@ -95,7 +95,7 @@ function setUp() {
     const address = parsePrefix(from)
     const source = widen(address, address.family === 4 ? 32 : 64)
     const volume = { packets: 20, bytes: 3514 }
-    const volumes = { toServer: volume, toClient: volume }
+    const volumes = { toServer: volume, toClient: volume, isKnown: false }
     const about = { source, address, service: 'mail', durationMs: 3100, hasTimestamps: true, ...volumes }
     state.evidence.take(about, outcome, tries, running)
   }

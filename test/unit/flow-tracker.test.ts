@@ -215,6 +215,7 @@ describe('a connection', () => {
     send(CLOSE)
     wait(5000)
     expect([looks.length, closed.length]).toEqual([known + 1, 1])
+    expect(closed[0]!.succeededBy).toBe(1)
   })
 
   test('that is open stays open', () => {

@@ -50,6 +50,7 @@ function session(
     hasTimestamps,
     toServer: there,
     toClient: back,
+    isKnown: false,
   }
 }
 

@@ -14,6 +14,7 @@ function session(service: string, address: string): Session {
     hasTimestamps: true,
     toServer: volume,
     toClient: volume,
+    isKnown: false,
   }
 }
 

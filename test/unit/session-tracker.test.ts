@@ -88,17 +88,22 @@ describe('a session', () => {
     },
   )
 
-  test('that has succeeded is told of while it goes on, again each ten minutes, and at its end', () => {
-    const succeeded = (toClient: [number, number], afterMs: number, state?: number) => {
+  test('that has succeeded is told of while it goes on, again each ten minutes, and at its end, and is known from the second time on', () => {
+    const told = (toClient: [number, number], afterMs: number, state?: number) => {
       nowMs += afterMs
       const news = tracker.look(flows(flow(state === undefined ? { toClient } : { toClient, state })))
-      return [news.succeeded.length, news.closed.length]
+      return [news.succeeded, news.closed].map((sessions) => sessions.map(({ isKnown }) => isKnown))
     }
-    expect(succeeded([5, 3000], 1000)).toEqual([0, 0])
-    expect(succeeded([9, 7000], 1000)).toEqual([1, 0])
-    expect(succeeded([9, 8000], 599_000)).toEqual([0, 0])
-    expect(succeeded([9, 9000], 1000)).toEqual([1, 0])
-    expect(succeeded([9, 9000], 1000, timeWait)).toEqual([0, 1])
+    expect(told([5, 3000], 1000)).toEqual([[], []])
+    expect(told([9, 7000], 1000)).toEqual([[false], []])
+    expect(told([9, 8000], 599_000)).toEqual([[], []])
+    expect(told([9, 9000], 1000)).toEqual([[true], []])
+    expect(told([9, 9000], 1000, timeWait)).toEqual([[], [true]])
+  })
+
+  test('that is told of at its end alone is not known before', () => {
+    look(flow())
+    expect(look(flow({ toClient: [9, 7000], state: timeWait })).closed).toMatchObject([{ isKnown: false }])
   })
 
   test('is young for three seconds, while it is open: then looks come sooner', () => {

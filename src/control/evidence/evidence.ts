@@ -53,7 +53,8 @@ export class Evidence {
   }
 
   /**
-   * Takes in a session that is over, or that has succeeded and goes on.
+   * Takes in a session that is over, or that has succeeded and goes on. One that has succeeded counts once, however often it
+   * is told of.
    *
    * @param tries how many a failed one held, where that can be told
    * @returns what must be punished for it
@@ -62,9 +63,12 @@ export class Evidence {
     const { source, service: name } = session
     const service = policy.services.find((each) => each.name === name)
     if (service === undefined) return []
-    this.countsOf(name).sessions[outcome]++
-    this.recent.add({ session, outcome, tries, atMs: this.#options.now() })
-    if (outcome === 'succeeded') this.#succeed(source, service)
+    const isNew = !session.isKnown || outcome !== 'succeeded'
+    if (isNew) {
+      this.countsOf(name).sessions[outcome]++
+      this.recent.add({ session, outcome, tries, atMs: this.#options.now() })
+    }
+    if (outcome === 'succeeded') this.#succeed(source, service, isNew)
     return outcome === 'failed' ? this.#fail(source, service, tries, policy) : []
   }
 
@@ -108,10 +112,12 @@ export class Evidence {
     return counts
   }
 
-  #succeed(source: Prefix, { name, failures, limits }: Service): void {
+  #succeed(source: Prefix, { name, failures, limits }: Service, isNew: boolean): void {
     if (failures !== undefined) this.failures.forgive(keyOf(source, name), failures, this.#options.now())
     this.networks.succeed(source, name)
-    if (limits.known !== undefined) this.trust?.succeed(source, name)
+    if (limits.known === undefined) return
+    if (isNew) this.trust?.succeed(source, name)
+    else this.trust?.goOn(source, name)
   }
 
   #fail(source: Prefix, service: Service, tries: number, policy: Policy): Offence[] {

@@ -68,10 +68,12 @@ export class Trust {
 
   /** Notes a session that has succeeded. */
   succeed(source: Prefix, service: string): void {
-    const nowMs = this.#options.now()
-    const before = this.of(source, service)
-    const next = before === undefined ? this.#begun(source, service, nowMs) : this.#used(before, nowMs)
-    this.#keep(next)
+    this.#use(source, service, 1)
+  }
+
+  /** Notes that a session which had succeeded went on until now. */
+  goOn(source: Prefix, service: string): void {
+    this.#use(source, service, 0)
   }
 
   /** Whether `source` is known good to `service` now. */
@@ -145,6 +147,14 @@ export class Trust {
     this.#forget(this.entries().filter(({ service }) => !services.includes(service)))
   }
 
+  #use(source: Prefix, service: string, successes: number): void {
+    const nowMs = this.#options.now()
+    const before = this.of(source, service)
+    const next =
+      before === undefined ? this.#begun(source, service, nowMs) : this.#used(before, nowMs, successes)
+    this.#keep(next)
+  }
+
   #keep(trusted: Trusted): void {
     const key = keyOf(trusted.source, trusted.service)
     this.#trusted.set(key, trusted)
@@ -167,12 +177,12 @@ export class Trust {
     return { source, service, sinceMs: nowMs, successes: 1, lastMs: nowMs, termMs, grownMs: nowMs }
   }
 
-  #used(before: Trusted, nowMs: number): Trusted {
+  #used(before: Trusted, nowMs: number, successes: number): Trusted {
     const { factor, longestMs } = this.#policy
     const grows = nowMs - before.grownMs >= before.termMs * USE_AFTER
     return {
       ...before,
-      successes: before.successes + 1,
+      successes: before.successes + successes,
       lastMs: nowMs,
       termMs: Math.min(longestMs, grows ? before.termMs * factor : before.termMs),
       grownMs: grows ? nowMs : before.grownMs,

@@ -6,7 +6,7 @@ export interface Volume {
   readonly bytes: number
 }
 
-/** So often an open session that has succeeded counts again: whoever stays for days is known good for as long. */
+/** So often an open session that has succeeded is told of again: whoever stays for days is known good for as long. */
 export const SUCCEEDS_AGAIN_MS = 600_000
 
 /** A TCP connection to a service that came to be and is over: all that is known of it without reading it. */
@@ -22,4 +22,6 @@ export interface Session {
   readonly hasTimestamps: boolean | undefined
   readonly toServer: Volume
   readonly toClient: Volume
+  /** Whether it has been told of before, as one that had succeeded and went on. */
+  readonly isKnown: boolean
 }

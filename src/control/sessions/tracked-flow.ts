@@ -27,7 +27,7 @@ export interface TrackedFlow extends SeenFlow {
   readonly hasTimestamps: boolean | undefined
   isProven: boolean
   isEnding: boolean
-  /** When it may be said to have succeeded, again. */
+  /** When it may be said to have succeeded, again; 0: it has not been yet. */
   succeedsMs: number
   toServer: Volume
   toClient: Volume
@@ -68,11 +68,12 @@ export function hasServerData({ address, toClient }: TrackedFlow): boolean {
 
 /** @param nowMs monotonic */
 export function sessionOf(
-  { address, service, startMs, hasTimestamps, toServer, toClient }: TrackedFlow,
+  { address, service, startMs, hasTimestamps, succeedsMs, toServer, toClient }: TrackedFlow,
   nowMs: number,
 ): Session {
   const durationMs = Math.max(0, nowMs - startMs)
-  return { source: sourceOf(address), address, service, durationMs, hasTimestamps, toServer, toClient }
+  const counted = { durationMs, hasTimestamps, toServer, toClient }
+  return { source: sourceOf(address), address, service, ...counted, isKnown: succeedsMs > 0 }
 }
 
 /** A client as the limits know it. */

@@ -26,6 +26,8 @@ export interface Flow {
   readonly serverPort: number
   /** A bit for each engine that let it pass. */
   readonly passedBy: number
+  /** A bit for each engine that knows it to have succeeded. */
+  readonly succeededBy: number
   /** Of the first packet and the last, as `Attempt.nowMs`. */
   readonly startMs: number
   readonly lastMs: number
@@ -40,7 +42,8 @@ export interface FlowObserver {
   /** Its handshake is complete: the client does receive what is sent to its address. */
   assured(flow: Flow): void
   /**
-   * Goes on: told a second after packets of it, for the engines that do not know it to have succeeded.
+   * Goes on: told a second after packets of it, for the engines that do not know it to have succeeded; in another ten
+   * minutes of it, for all that let it pass.
    *
    * @returns a bit for each engine that knows it now
    */
@@ -154,9 +157,8 @@ export class FlowTracker {
     // It may have ended by now, and another connection have its slot.
     if (assured[slot] === 0 || states[slot] === TcpState.none || states[slot]! >= TcpState.timeWait) return
     const period = Math.floor((nowMs - startMs[slot]!) / SUCCEEDS_AGAIN_MS)
-    if (period !== periods[slot]) succeededBy[slot] = 0
+    const asked = period === periods[slot] ? passedBy[slot]! & ~succeededBy[slot]! : passedBy[slot]!
     periods[slot] = period
-    const asked = passedBy[slot]! & ~succeededBy[slot]!
     if (asked !== 0)
       succeededBy[slot]! |= this.#observer.goesOn({ ...this.#flowOf(slot), passedBy: asked }, nowMs)
   }
@@ -207,7 +209,7 @@ export class FlowTracker {
   }
 
   #flowOf(slot: number): Flow {
-    const { packets, bytes, startMs, lastMs, passedBy, timestamps } = this.#table
+    const { packets, bytes, startMs, lastMs, passedBy, succeededBy, timestamps } = this.#table
     const volume = (direction: number) => ({
       packets: packets[2 * slot + direction]!,
       bytes: bytes[2 * slot + direction]!,
@@ -217,6 +219,7 @@ export class FlowTracker {
       clientPort: this.#table.ports(slot) >>> 16,
       serverPort: this.#table.ports(slot) & 0xffff,
       passedBy: passedBy[slot]!,
+      succeededBy: succeededBy[slot]!,
       startMs: startMs[slot]!,
       lastMs: lastMs[slot]!,
       hasTimestamps: timestamps[slot] === -1 ? undefined : timestamps[slot] === 1,

@@ -36,7 +36,7 @@ describe('rules', () => {
     ])
   })
 
-  test('connections to services tell when they are assured and destroyed, behind bans and holds', () => {
+  test('connections to services tell when they are assured and destroyed, behind holds and bans', () => {
     const services = [service('ssh', 22), service('mail', 25, { ports: [tcp(25), tcp(465)] }), dns]
     const { raw } = firewallRules(policy(services), 6, CONSTANT)
     const without = firewallRules(policy(services), 6, CONSTANT, { ...EVERYTHING, marksEvents: false }).raw
@@ -48,22 +48,23 @@ describe('rules', () => {
     expect(ofUdp.filter((rule) => rule.includes('CT'))).toEqual([])
   })
 
-  test('holds come behind bans, take of TCP only the SYNs, and leave a sample', () => {
+  test('holds come before bans, take of TCP only the SYNs, and leave a sample', () => {
     const services = [service('ssh', 22), dns]
     const options = { ...EVERYTHING, marksEvents: false }
     const without = firewallRules(policy(services, { holds: undefined }), 4, CONSTANT, options).raw
     const { raw } = firewallRules(policy(services), 4, CONSTANT, options)
-    expect(raw.slice(0, without.length)).toEqual(without)
+    const added = raw.length - without.length
+    expect(raw.slice(added)).toEqual(without)
     const syn = '-p tcp -m tcp --tcp-flags SYN,ACK SYN'
     const sample = '-m statistic --mode nth ! --every 64 --packet 0'
-    expect(raw.slice(without.length)).toEqual([
+    expect(raw.slice(0, added)).toEqual([
       `${syn} -m multiport --dports 22 -m set --match-set sluice-hold-ssh-4 src ${UNLESS_ALLOWED[4]} ${sample} -j DROP`,
       `${syn} -m multiport --dports 53 -m set --match-set sluice-hold-dns-4 src ${UNLESS_ALLOWED[4]} ${sample} -j DROP`,
       `-p udp -m multiport --dports 53 -m set --match-set sluice-hold-dns-4 src ${UNLESS_ALLOWED[4]} ${sample} -j DROP`,
     ])
   })
 
-  test('a flood of reverse queries is thinned out behind the holds, of those who are not spared', () => {
+  test('a flood of reverse queries is thinned out behind the bans, of those who are not spared', () => {
     const services = policy([service('ssh', 22), dns], { dns: { flood: FLOOD } })
     const options = { ...EVERYTHING, marksEvents: false }
     const without = firewallRules(services, 6, CONSTANT, { ...options, thinsFlood: false }).raw

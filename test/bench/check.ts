@@ -1,10 +1,9 @@
 /**
  * Compares the ratios of the last runs of the benches (build/bench) with those that are stored, and says what
  * got worse: by more than a tenth, and beyond the range that its rounds had. Ends with 1 if anything did.
- * Usage: npm run bench:check -- [--store]    --store: the last runs are the standard from now on.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
+import { tool } from '../lib/tool.ts'
 import type { TargetResult } from './runner/results.ts'
 import { savedResults } from './runner/store.ts'
 import { formatNumber } from './runner/text.ts'
@@ -12,7 +11,13 @@ import { formatNumber } from './runner/text.ts'
 const FILE = new URL('./ratios.json', import.meta.url)
 const TOLERANCE = 0.1
 
-const { values } = parseArgs({ options: { store: { type: 'boolean', default: false } } })
+const { store } = tool(
+  'npm run bench:check --',
+  'compares the ratios of the last runs with those that are stored',
+)
+  .option('--store', 'make the last runs the standard from now on')
+  .parse()
+  .opts<{ store?: true }>()
 const measured = new Map(
   savedResults().flatMap(({ bench, targets }) =>
     targets.filter(({ isRatio }) => isRatio).map((target) => [`${bench}: ${target.name}`, target] as const),
@@ -22,7 +27,7 @@ const stored = JSON.parse(readFileSync(FILE, 'utf8')) as Record<string, number>
 if (measured.size === 0) {
   console.error('there is nothing to compare: run "npm run bench" first')
   process.exitCode = 66
-} else if (values.store) {
+} else if (store) {
   const medians = [...measured].map(([name, { median }]) => [name, Number(median.toPrecision(3))] as const)
   writeFileSync(FILE, `${JSON.stringify({ ...stored, ...Object.fromEntries(medians) }, undefined, 2)}\n`)
   console.log(`stored ${medians.length} ratios`)

@@ -2,16 +2,15 @@
  * A bad half hour, in namespaces: a flood of SYNs and one of queries at a steady rate, a recorded capture in
  * its own time, hydra now and then, and honest clients beside them, under the shipped policy. Says each
  * minute what the daemon holds and how honest clients fare.
- * Usage: npm run soak -- [--minutes N] [--rate PACKETS-A-SECOND]
  * Exit status: 1 if a packet was left without a verdict or an honest client was refused.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 import { gunzipSync } from 'node:zlib'
 import { eventually } from '../lib/eventually.ts'
 import { Hydra } from '../lib/hydra.ts'
 import { Sluice } from '../lib/sluice.ts'
 import { Sshd } from '../lib/sshd.ts'
+import { numberFrom, requireRoot, tool } from '../lib/tool.ts'
 import { type Arena, queueState } from './runner/arena.ts'
 import { cpuByThread, cpuSince, residentBytes } from './runner/cpu.ts'
 import { describeMachine, thisMachine } from './runner/machine.ts'
@@ -49,15 +48,12 @@ interface Minute {
   readonly unanswered: number
 }
 
-const { values } = parseArgs({
-  options: { minutes: { type: 'string', default: '30' }, rate: { type: 'string', default: '50000' } },
-})
-const minutes = Number(values.minutes)
-const rate = Number(values.rate)
-if (!(minutes >= 1 && rate >= 1000)) {
-  console.error('--minutes must be 1 or more, and --rate 1000 or more')
-  process.exit(64)
-}
+const program = tool('npm run soak --', 'floods and attacks a daemon, with honest clients beside them')
+  .option('--minutes <number>', 'how long', numberFrom(1), 30)
+  .option('--rate <number>', 'packets a second', numberFrom(1000), 50_000)
+  .parse()
+requireRoot(program)
+const { minutes, rate } = program.opts<{ minutes: number; rate: number }>()
 
 const stage = new Stage({ rounds: 1, seconds: 60, say: (line) => console.error(line) })
 const rows: Minute[] = []

@@ -1,28 +1,37 @@
 // Measures how sessions look from outside: drives real servers with real clients through everything that can
-// become of a login, and writes what conntrack would have counted of each session to rules/outcomes/.
-//
-//   npm run measure [-- --rounds 4] [--seed 1] [--kind ssh|smtp] [--server NAME] [--case NAME] [--out DIR]
-//
-// As root, in network namespaces.
+// become of a login, and writes what conntrack would have counted of each session to rules/outcomes/. As root, in
+// network namespaces.
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
+import { Option } from 'commander'
 import type { SshOpening } from '../../src/control/evidence/ssh-opening.ts'
+import { numberFrom, requireRoot, tool } from '../lib/tool.ts'
 import { seeded } from '../record/random.ts'
 import { measureMail } from './measure-mail.ts'
 import { measureSsh } from './measure-ssh.ts'
 import { MAIL_SERVERS, SSH_SERVERS } from './servers.ts'
 import { formatOpenings, formatRows, type SessionRow } from './session-rows.ts'
 
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '4' },
-    seed: { type: 'string', default: '1' },
-    kind: { type: 'string' },
-    server: { type: 'string' },
-    case: { type: 'string' },
-    out: { type: 'string', default: 'rules/outcomes' },
-  },
-})
+interface Options {
+  readonly rounds: number
+  readonly seed: number
+  readonly kind?: string
+  readonly server?: string
+  readonly case?: string
+  readonly out: string
+}
+
+const program = tool('npm run measure --', 'measures what sessions with real servers look like to conntrack')
+  .option('--rounds <number>', 'how often', numberFrom(1), 4)
+  .option('--seed <number>', 'of what is random', numberFrom(0), 1)
+  .addOption(new Option('--kind <kind>', 'only these servers').choices(['ssh', 'smtp']))
+  .addOption(
+    new Option('--server <name>', 'only this one').choices(Object.keys({ ...SSH_SERVERS, ...MAIL_SERVERS })),
+  )
+  .option('--case <name>', 'only this one')
+  .option('--out <folder>', 'where the tables go', 'rules/outcomes')
+  .parse()
+requireRoot(program)
+const values = program.opts<Options>()
 
 /** From next door to another continent. */
 const ROUND_TRIPS_MS = [0, 40, 8, 150]
@@ -38,9 +47,9 @@ for (const kind of ['ssh', 'smtp'] as const) {
   if (values.kind !== undefined && values.kind !== kind) continue
   const rows: SessionRow[] = []
   const names = Object.keys(measurements[kind].servers).filter((name) => name === (values.server ?? name))
-  for (let round = 0; round < Number(values.rounds); round++) {
+  for (let round = 0; round < values.rounds; round++) {
     for (const [i, name] of names.entries()) {
-      const random = seeded(Number(values.seed) * 1000 + round * 50 + i)
+      const random = seeded(values.seed * 1000 + round * 50 + i)
       const roundTripMs = ROUND_TRIPS_MS[(round * 3 + i) % ROUND_TRIPS_MS.length]!
       // As on Windows in each second pair of rounds, of which one is over IPv4 and one over IPv6.
       const timestamps = Math.floor(round / 2) % 2 === 0

@@ -1,28 +1,29 @@
-// Makes the captures of pcaps/, and what is expected of each under the shipped policy.
-//
-//   npx tsx test/record/main.ts [NAME...]            both, of all or of these
-//   npx tsx test/record/main.ts --expect [NAME...]   only what is expected, as after a change of the policy
-//
-// As root, with the Debian packages that pcaps/README.md names.
+// Makes the captures of pcaps/, and what is expected of each under the shipped policy: as root, with the Debian
+// packages that pcaps/README.md names.
 import { writeFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 import { gzipSync } from 'node:zlib'
+import { anyOf, requireRoot, tool } from '../lib/tool.ts'
 import { Account } from './account.ts'
 import { readAttempts } from './attempts.ts'
 import { SCENARIOS, type Scenario } from './scenarios.ts'
 import { shippedPolicy } from './shipped.ts'
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    options: { expect: { type: 'boolean', default: false } },
-    allowPositionals: true,
-  })
-  const unknown = positionals.find((name) => !SCENARIOS.some((scenario) => scenario.name === name))
-  if (unknown !== undefined) throw new RangeError(`no scenario "${unknown}" in test/record/scenarios.ts`)
+  const names = SCENARIOS.map(({ name }) => name)
+  const program = tool(
+    'npm run record --',
+    'makes the captures of pcaps/ and what is expected of them, as root',
+  )
+    .addArgument(anyOf(names, 'the captures to make'))
+    .option('--expect', 'only what is expected, as after a change of the policy')
+    .parse()
+  const { expect: isExpectOnly } = program.opts<{ expect?: true }>()
+  if (isExpectOnly === undefined) requireRoot(program)
+  const wanted = program.args
   for (const scenario of SCENARIOS) {
-    if (positionals.length > 0 && !positionals.includes(scenario.name)) continue
+    if (wanted.length > 0 && !wanted.includes(scenario.name)) continue
     const path = `pcaps/${scenario.name}.pcap.gz`
-    if (!values.expect) writeFileSync(path, gzipSync(await scenario.make(), { level: 9 }))
+    if (isExpectOnly === undefined) writeFileSync(path, gzipSync(await scenario.make(), { level: 9 }))
     expect(scenario, path)
     console.log(path)
   }

@@ -80,6 +80,8 @@ export function parsePolicy(text: string, fileName: string): Policy {
   )
 }
 
+const SHIPPED = 'sluice comes with a policy, rules/sluice.yaml: copy it there, or name it instead'
+
 function readPolicyFile(path: string): Buffer {
   try {
     const stats = statSync(path)
@@ -87,7 +89,8 @@ function readPolicyFile(path: string): Buffer {
     return readFileSync(path)
   } catch (error) {
     if (error instanceof Failure) throw error
-    throw new Failure(EXIT.noInput, `cannot read the policy ${path}: ${reasonOf(error)}`, undefined, {
+    const remedy = (error as NodeJS.ErrnoException).code === 'ENOENT' ? SHIPPED : undefined
+    throw new Failure(EXIT.noInput, `cannot read the policy ${path}: ${reasonOf(error)}`, remedy, {
       cause: error,
     })
   }

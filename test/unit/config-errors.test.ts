@@ -607,8 +607,9 @@ describe('files', () => {
 
   test('a file that is not there', () => {
     const path = join(directory, 'none.yaml')
+    const remedy = 'sluice comes with a policy, rules/sluice.yaml: copy it there, or name it instead'
     expect(() => loadPolicy(path)).toThrow(
-      new Failure(EXIT.noInput, `cannot read the policy ${path}: there is no such file`),
+      new Failure(EXIT.noInput, `cannot read the policy ${path}: there is no such file`, remedy),
     )
   })
 

@@ -127,7 +127,8 @@ async function start(options: Start): Promise<DaemonState> {
     onPromotions: coalesce(PROMOTIONS_PAUSE_MS, () => {
       // Chains that a killed sluice has left behind may send packets before the start is over.
       if (state === undefined || state.serial.isClosed) return
-      if (judgePromotions(state) > 0) state.sessions.hurryWhole()
+      // Their proofs may be on their way; and that events were lost shows when one looks.
+      if (judgePromotions(state) > 0) state.sessions.hurry()
     }),
     onHolds: coalesce(HOLDS_PAUSE_MS, () => {
       if (state !== undefined && !state.serial.isClosed) carryOutHolds(state)

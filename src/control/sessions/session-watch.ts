@@ -90,18 +90,13 @@ export class SessionWatch {
   set ports(ports: SessionWatchOptions['ports']) {
     this.#ports = new PortSet(ports)
     this.#events?.listenTo(this.#ports)
-    this.hurryWhole()
+    this.#wantWhole(SHORT_PAUSE_MS)
+    this.#schedule(this.#wholeDueMs - this.#options.now())
   }
 
   /** Looks soon at what is open and what is new. */
   hurry(): void {
     this.#schedule(Math.min(Math.max(SHORT_PAUSE_MS, this.#partMs * SHORT_SHARE), this.#pauseMs))
-  }
-
-  /** Looks soon at all flows, as somebody waits for a proof: rules of others may keep events of some from us. */
-  hurryWhole(): void {
-    this.#wantWhole(SHORT_PAUSE_MS)
-    this.#schedule(this.#wholeDueMs - this.#options.now())
   }
 
   close(): void {

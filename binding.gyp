@@ -10,6 +10,7 @@
         'native/flow-events.cc',
         'native/hasten.cc',
         'native/ipset.cc',
+        'native/listeners.cc',
         'native/netlink.cc',
         'native/nfqueue.cc',
         'native/notify.cc',

@@ -8,6 +8,7 @@
 #include "flow.h"
 #include "hasten.h"
 #include "ipset.h"
+#include "listeners.h"
 #include "nfqueue.h"
 #include "notify.h"
 #include "slab.h"
@@ -59,12 +60,10 @@ Napi::Value Write(Napi::Env env, const std::vector<uint32_t>& values) {
   return Napi::Uint32Array::New(env, values.size(), Copy(env, values), 0);
 }
 
-Napi::Value Write(Napi::Env env, const std::vector<Record>& records) {
-  return Napi::Uint8Array::New(env, records.size() * sizeof(Record), Copy(env, records), 0);
-}
-
-Napi::Value Write(Napi::Env env, const std::vector<Flow>& flows) {
-  return Napi::Uint8Array::New(env, flows.size() * sizeof(Flow), Copy(env, flows), 0);
+// Structs, as their bytes.
+template <typename T>
+Napi::Value Write(Napi::Env env, const std::vector<T>& values) {
+  return Napi::Uint8Array::New(env, values.size() * sizeof(T), Copy(env, values), 0);
 }
 
 Napi::Value Write(Napi::Env env, const std::vector<IpsetHeader>& sets) {
@@ -113,6 +112,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("conntrackDelete", Export(env, DeleteConnections));
   exports.Set("assuredFlows", Export(env, AssuredFlows));
   exports.Set("flowsOf", Export(env, FlowsOf));
+  exports.Set("tcpListeners", Export(env, TcpListeners));
   exports.Set("FlowEvents", FlowEvents::Define(env));
   exports.Set("notify", Export(env, Notify));
   exports.Set("hasten", Export(env, Hasten));

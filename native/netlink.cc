@@ -71,8 +71,8 @@ NetlinkSocket::~NetlinkSocket() {
   if (fd_ >= 0) close(fd_);
 }
 
-int NetlinkSocket::Open() {
-  fd_ = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+int NetlinkSocket::Open(int protocol) {
+  fd_ = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
   if (fd_ < 0) return errno;
   const int on = 1;
   setsockopt(fd_, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);

@@ -88,7 +88,7 @@ class NetlinkSocket {
   NetlinkSocket& operator=(const NetlinkSocket&) = delete;
 
   // Returns an errno.
-  int Open();
+  int Open(int protocol = NETLINK_NETFILTER);
 
   // Sends one or more messages, of which the last, `last_seq`, asks for an acknowledgement or a dump, and
   // reads until that is answered, as ReadAnswers. Returns an errno.

@@ -12,6 +12,7 @@ import { MemoryBanSets } from './bans/memory-ban-sets.ts'
 import { Suspects } from './bans/suspects.ts'
 import { InducedLookups } from './dns/induced-lookups.ts'
 import { Slip } from './dns/slip.ts'
+import { TcpListeners } from './dns/tcp-listeners.ts'
 import { Thinning } from './dns/thinning.ts'
 import { Evidence } from './evidence/evidence.ts'
 import { SshServers } from './evidence/ssh-servers.ts'
@@ -50,6 +51,7 @@ export function createState({ sweeper, ...given }: NewState): DaemonState {
   const { threads, slots } = given
   const slotOf = (service: string) => slots.slotOf(service)
   const trust = policy.trust && new Trust({ policy: policy.trust, known: threads.known, slotOf, now })
+  const listeners = new TcpListeners({ log, now })
   const common = { policy: policy.ban, log, now, random: Math.random }
   const state: DaemonState = {
     ...given,
@@ -74,7 +76,8 @@ export function createState({ sweeper, ...given }: NewState): DaemonState {
     suspects: new Suspects(now),
     sessionCounts: new SessionCounts(),
     evidence: new Evidence({ trust, log, now }),
-    servers: new SshServers({ policy: () => state.policy, log, now }),
+    listeners,
+    servers: new SshServers({ policy: () => state.policy, log, now, listeners: () => listeners.all() }),
     induced: new InducedLookups({
       connections: given.threads,
       slotOf: (service) => given.slots.slotOf(service),

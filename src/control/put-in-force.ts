@@ -27,7 +27,7 @@ export async function putInForce(state: DaemonState, policy: Policy): Promise<nu
   const { trust } = state.evidence
   trust?.keepServices(policy.services.map(({ name }) => name))
   if (trust !== undefined && policy.trust !== undefined) trust.policy = policy.trust
-  state.slip.obstacle = slipObstacle(policy, state.threads.replyFailure)
+  state.slip.obstacle = slipObstacle(policy, state.threads.replyFailure, () => state.listeners.all())
   await state.threads.swap(compiledFor(state))
   state.proofs.windowMs = policy.ban.proofWindowMs
   state.sessions.ports = tcpPorts(policy)

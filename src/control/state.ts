@@ -9,6 +9,7 @@ import type { Holds } from './bans/holds.ts'
 import type { Suspects } from './bans/suspects.ts'
 import type { InducedLookups } from './dns/induced-lookups.ts'
 import type { Slip } from './dns/slip.ts'
+import type { TcpListeners } from './dns/tcp-listeners.ts'
 import type { Thinning } from './dns/thinning.ts'
 import type { Evidence } from './evidence/evidence.ts'
 import type { SshServers } from './evidence/ssh-servers.ts'
@@ -45,6 +46,8 @@ export interface DaemonState {
   readonly sessions: SessionWatch
   readonly sessionCounts: SessionCounts
   readonly evidence: Evidence
+  /** Who listens on this host. */
+  readonly listeners: TcpListeners
   /** How the sessions of each service are judged. */
   readonly servers: SshServers
   /** Reverse lookups that clients cause. */

@@ -26,6 +26,8 @@ export interface Addon {
   assuredFlows(ports: Uint8Array): number | Uint8Array
   /** Those of these tuples that there are (native/flow.h), or an errno. */
   flowsOf(tuples: Uint8Array): number | Uint8Array
+  /** TCP sockets that listen (native/listeners.h), or an errno. */
+  tcpListeners(): number | Uint8Array
   readonly FlowEvents: new () => NativeFlowEvents
   /** One datagram to a Unix socket; a leading `@` means the abstract name space. Returns an errno. */
   notify(path: string, state: string): number

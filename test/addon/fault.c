@@ -5,11 +5,13 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <linux/inet_diag.h>
 #include <linux/netfilter/ipset/ip_set.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <linux/netlink.h>
+#include <linux/sock_diag.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -144,6 +146,10 @@ ssize_t sendto(int fd, const void* data, size_t length, int flags, const struct 
   if (type_of(message, NFNL_SUBSYS_CTNETLINK) == IPCTNL_MSG_CT_GET &&
       (message->nlmsg_flags & NLM_F_DUMP) != NLM_F_DUMP && fires("no-conntrack-flow")) {
     message->nlmsg_type = 126 << 8;
+  }
+  /* A protocol whose sockets no kernel tells of. */
+  if (message->nlmsg_type == SOCK_DIAG_BY_FAMILY && fires("no-tcp-diag")) {
+    ((struct inet_diag_req_v2*)NLMSG_DATA(message))->sdiag_protocol = 254;
   }
   if (command == NFQNL_MSG_CONFIG && fires("slow-config")) {
     ssize_t sent = real(fd, data, length, flags, to, size);

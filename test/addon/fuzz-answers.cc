@@ -1,10 +1,11 @@
-// libFuzzer: a datagram of answers to ipset and conntrack requests, read by every parser there is.
+// libFuzzer: a datagram of answers to ipset, conntrack and sock_diag requests, read by every parser there is.
 
 #include <cstdlib>
 #include <cstring>
 
 #include "../../native/conntrack.h"
 #include "../../native/ipset.h"
+#include "../../native/listeners.h"
 #include "../../native/netlink.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -20,6 +21,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto on_message = [&](const nlmsghdr* message) {
     ReadIpsetEntries(message, &entries);
     ReadIpsetHeader(message, &sets);
+    Listener listener;
+    if (ReadListener(message, &listener) && listener.family != AF_INET && listener.family != AF_INET6) abort();
     alignas(nlmsghdr) uint8_t buffer[kDeletionMax];
     if (!PutDeletion(message, everybody, buffer)) return;
     const auto* deletion = reinterpret_cast<const nlmsghdr*>(buffer);

@@ -73,6 +73,16 @@ const flow = message(
   ...attribute(12, 1, 2, 3, 4),
 )
 
+/** SOCK_DIAG_BY_FAMILY: TCP_LISTEN on port 22 of any IPv6 address, and its inode. */
+const listener = message(
+  20,
+  ...[10, 10, 0, 0],
+  ...[0, 22, 0, 0],
+  ...new Array(44).fill(0),
+  ...new Array(16).fill(0),
+  ...[1, 2, 0, 0],
+)
+
 /** A PTR query with an OPT record behind its question, and the headers in front of it. */
 const udp = [0x9c, 0x40, 0, 53, 0, 67, 0, 0]
 const dns = [
@@ -154,8 +164,15 @@ test.concurrent.for([
   },
   {
     target: 'fuzz-answers',
-    sources: ['netlink.cc', 'ipset.cc', 'conntrack.cc'],
-    seeds: [set, flow, Buffer.concat([set, flow, failure]), Buffer.concat([failure, flow.subarray(0, 50)])],
+    sources: ['netlink.cc', 'ipset.cc', 'conntrack.cc', 'listeners.cc'],
+    seeds: [
+      set,
+      flow,
+      listener,
+      Buffer.concat([set, flow, listener, failure]),
+      Buffer.concat([failure, flow.subarray(0, 50)]),
+      listener.subarray(0, 60),
+    ],
   },
   {
     target: 'fuzz-reply',

@@ -188,7 +188,7 @@ describe('the servers of this host', () => {
         return host.answers.get(port)
       },
     })
-    const listen = (port: number, answer: SshOpening | undefined, inode = '1') => {
+    const listen = (port: number, answer: SshOpening | undefined, inode = 1) => {
       host.listeners.push({ address: '127.0.0.1', port, isLoopback: false, inode })
       if (answer !== undefined) host.answers.set(port, answer)
     }
@@ -219,7 +219,7 @@ describe('the servers of this host', () => {
     await servers.refresh()
     expect(host.asked).toBe(1)
     host.listeners = []
-    listen(22, HARDENED, '2')
+    listen(22, HARDENED, 2)
     await servers.refresh()
     expect([host.asked, failedUpTo()]).toEqual([2, 1240])
     clock.nowMs += 3600_000
@@ -255,7 +255,7 @@ describe('the servers of this host', () => {
     listen(2222, HARDENED)
     await servers.refresh()
     expect(failedUpTo()).toBe(1240)
-    listen(2222, undefined, '2')
+    listen(2222, undefined, 2)
     host.answers.delete(2222)
     await servers.refresh()
     expect(failedUpTo()).toBe(0)

@@ -9,7 +9,7 @@ import { slipObstacle } from './slip.ts'
 /** For so long a source that came back is known good to the DNS service. */
 const KNOWN_FOR_MS = 3_600_000
 
-type SlipState = Pick<DaemonState, 'policy' | 'log' | 'slots' | 'threads' | 'slip' | 'panic'>
+type SlipState = Pick<DaemonState, 'policy' | 'log' | 'slots' | 'threads' | 'slip' | 'panic' | 'listeners'>
 
 interface ProvingState {
   readonly threads: Pick<PathThreads, 'known' | 'drainSlipped'>
@@ -17,9 +17,9 @@ interface ProvingState {
 
 /** Follows whether somebody listens on the TCP ports of the DNS services, and tells the path when that changes. */
 export async function refreshSlip(state: SlipState): Promise<void> {
-  const { policy, slip, threads, log } = state
+  const { policy, slip, threads, log, listeners } = state
   noteAsked(state)
-  const obstacle = slipObstacle(policy, threads.replyFailure)
+  const obstacle = slipObstacle(policy, threads.replyFailure, () => listeners.all())
   if (obstacle === slip.obstacle) return
   slip.obstacle = obstacle
   await threads.swap(compiledFor(state))

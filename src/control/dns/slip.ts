@@ -1,7 +1,7 @@
 import type { Policy } from '../../config/policy.ts'
 import { formatPrefix, type Prefix } from '../../net/prefix.ts'
 import { RecentMap } from '../recent-map.ts'
-import { tcpListeners } from './tcp-listeners.ts'
+import type { TcpListener } from './tcp-listeners.ts'
 
 /** A resolver comes back at once; a slow one takes a few seconds. */
 const COMES_BACK_WITHIN_MS = 60_000
@@ -36,10 +36,14 @@ export function withSlip(policy: Policy, slip: Slip): Policy {
 }
 
 /** Why refused queries cannot be answered under `policy` now, in words; empty: they can. */
-export function slipObstacle(policy: Policy, replyFailure: string | undefined): string {
+export function slipObstacle(
+  policy: Policy,
+  replyFailure: string | undefined,
+  listeners: () => readonly TcpListener[],
+): string {
   if (policy.dns.slip === 0) return ''
   if (replyFailure !== undefined) return `raw sockets: ${replyFailure} (is CAP_NET_RAW missing?)`
-  const listening = tcpListeners().filter(({ isLoopback }) => !isLoopback)
+  const listening = listeners().filter(({ isLoopback }) => !isLoopback)
   const deaf = policy.services
     .filter(({ dns }) => dns)
     .flatMap(({ ports }) => ports.filter(({ protocol }) => protocol === 'tcp'))

@@ -1,12 +1,11 @@
-import { closeSync, openSync, readSync } from 'node:fs'
+import { type Listener, listListeners } from '../../kernel/listeners.ts'
+import { NetlinkError } from '../../kernel/netlink-error.ts'
 import { covers, formatPrefix, parsePrefix } from '../../net/prefix.ts'
-import { kernelWords } from '../kernel-words.ts'
+import type { Log } from '../log/log.ts'
+import { procListeners } from './proc-listeners.ts'
 
-/** TCP_LISTEN of net/tcp_states.h, as /proc prints it. */
-const LISTEN = '0A'
-
-/** Listening sockets come first: more than 400 of them, and not the connections of a busy host. */
-const TABLE_MAX = 65_536
+/** For so long a kernel that has refused is not asked again: each time it may start modprobe. */
+const AGAIN_MS = 3600_000
 
 const LOOPBACK = ['127.0.0.0/8', '::1'].map(parsePrefix)
 
@@ -18,28 +17,51 @@ export interface TcpListener {
   /** Whether nobody else reaches it. */
   readonly isLoopback: boolean
   /** Tells it from another one on the same port, before or after it. */
-  readonly inode: string
+  readonly inode: number
 }
 
-/** All of this network namespace. */
-export function tcpListeners(): TcpListener[] {
-  return ['tcp', 'tcp6'].flatMap((file) => readListeners(read(`/proc/net/${file}`)))
+export interface TcpListenersOptions {
+  readonly log: Pick<Log, 'info'>
+  /** Monotonic milliseconds. */
+  readonly now: () => number
+  readonly ask?: () => Listener[]
+  readonly read?: () => Listener[]
 }
 
-/** @param table /proc/net/tcp or /proc/net/tcp6: number, local address:port, remote address:port, state, ... inode */
-export function readListeners(table: string): TcpListener[] {
-  return table.split('\n').flatMap((line) => {
-    const [, local = '', , state, , , , , , inode = ''] = line.trim().split(/\s+/)
-    const [, hex, port] = /^((?:[0-9A-F]{8}){1,4}):([0-9A-F]{4})$/.exec(local) ?? []
-    if (state !== LISTEN || hex === undefined || port === undefined) return []
-    const bytes = kernelWords(hex)
-    return {
+/**
+ * The listening TCP sockets of this network namespace. The kernel is asked for them; where it has no tcp_diag, because the
+ * module is not there or must not be loaded, they are picked out of /proc/net/tcp, for which it goes through all of its
+ * connections.
+ */
+export class TcpListeners {
+  readonly #options: TcpListenersOptions
+  #againMs = Number.NEGATIVE_INFINITY
+
+  constructor(options: TcpListenersOptions) {
+    this.#options = options
+  }
+
+  all(): TcpListener[] {
+    return this.#list().map(({ bytes, port, inode }) => ({
       address: addressOf(bytes),
-      port: Number.parseInt(port, 16),
+      port,
       isLoopback: isLoopback(bytes),
       inode,
+    }))
+  }
+
+  #list(): Listener[] {
+    const { log, now, ask = listListeners, read = procListeners } = this.#options
+    if (now() < this.#againMs) return read()
+    try {
+      return ask()
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) throw error
+      this.#againMs = now() + AGAIN_MS
+      log.info('listeners', `${error.message}: they are read from /proc/net/tcp, which takes longer`)
+      return read()
     }
-  })
+  }
 }
 
 function addressOf(bytes: Uint8Array): string {
@@ -54,24 +76,4 @@ function isLoopback(bytes: Uint8Array): boolean {
     bytes.length === 4 ? bytes.join('.') : formatPrefix({ family: 6, bytes, length: 128 }),
   )
   return LOOPBACK.some((each) => covers(each, prefix))
-}
-
-function read(file: string): string {
-  let descriptor: number | undefined
-  try {
-    descriptor = openSync(file, 'r')
-    const bytes = Buffer.alloc(TABLE_MAX)
-    let length = 0
-    for (;;) {
-      // A page at a time is what the kernel gives.
-      const count = readSync(descriptor, bytes, length, TABLE_MAX - length, null)
-      length += count
-      if (count === 0 || length === TABLE_MAX) return bytes.toString('latin1', 0, length)
-    }
-  } catch {
-    // Without IPv6 there is no second table.
-    return ''
-  } finally {
-    if (descriptor !== undefined) closeSync(descriptor)
-  }
 }

@@ -1,5 +1,5 @@
 import type { LoginModel, OutcomeModel, Policy, Service } from '../../config/policy.ts'
-import { type TcpListener, tcpListeners } from '../dns/tcp-listeners.ts'
+import type { TcpListener } from '../dns/tcp-listeners.ts'
 import type { Log } from '../log/log.ts'
 import { askSshServer } from './ask-ssh-server.ts'
 import { moveBounds } from './moved-bounds.ts'
@@ -24,8 +24,8 @@ export interface SshServersOptions {
   readonly log: Pick<Log, 'info' | 'warn'>
   /** Monotonic milliseconds. */
   readonly now: () => number
+  readonly listeners: () => readonly TcpListener[]
   readonly ask?: (address: string, port: number) => Promise<SshOpening | undefined>
-  readonly listeners?: () => readonly TcpListener[]
 }
 
 interface Answers {
@@ -76,7 +76,7 @@ export class SshServers {
   }
 
   async #refresh(): Promise<void> {
-    const { policy, now, listeners = tcpListeners } = this.#options
+    const { policy, now, listeners } = this.#options
     const asked = policy().services.filter(isAsked)
     for (const name of this.#answers.keys())
       if (!asked.some((service) => service.name === name)) this.#answers.delete(name)

@@ -1,10 +1,12 @@
 import { writeFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { DnsReport } from '../../src/control/dns/dns-report.ts'
+import { buildFaultLibrary } from '../lib/addon-builds.ts'
 import { startBind } from '../lib/bind.ts'
 import { eventually } from '../lib/eventually.ts'
 import { type Addresses, ATTACKER, HONEST, Scene, SERVER } from '../lib/scene.ts'
 import { Sluice } from '../lib/sluice.ts'
+import { listen } from '../lib/tcp.ts'
 import { withoutExtension } from '../lib/without-extension.ts'
 
 /** Three queries, and then none for hours: whoever is refused must come back over TCP. */
@@ -148,6 +150,17 @@ test('where nobody listens on 53/tcp, nobody is asked to come back, and sluice s
   await eventually('it sees that somebody does', async () => (await report()).slip.obstacle === null)
   for (let i = 0; i < 4; i++) expect(await dig(4, i, '+short')).toBe('host.example.test.')
   expect(await sluice.metric('sluice_dns_replies_total{outcome="sent"}')).toBe(1)
+})
+
+test('on a kernel without tcp_diag it sees all the same who listens, and says so once', async () => {
+  const env = { LD_PRELOAD: buildFaultLibrary(), FAULT: 'no-tcp-diag:1000000' }
+  const sluice = await Sluice.start(scene.server, policy(), { env })
+  expect(await sluice.metric('sluice_dns_slip_possible')).toBe(0)
+  await listen(scene.server, 53)
+  await eventually('it sees that somebody does', () => sluice.metric('sluice_dns_slip_possible'))
+  const said = 'cannot list listening sockets: ENOENT (the kernel module tcp_diag is missing)'
+  expect(sluice.output.split(said)).toHaveLength(2)
+  await sluice.stop()
 })
 
 test.each([4, 6] as const)(

@@ -2,6 +2,7 @@ import { roughDuration } from '../control/rough-duration.ts'
 import { grouped } from '../grouped.ts'
 import { changedTotals } from '../replay/changed-totals.ts'
 import type { BanRow, RefusedSource } from '../replay/rows.ts'
+import type { Rows } from '../replay/rows-on-demand.ts'
 import type { Against, PolicySummary, Summary } from '../replay/summary.ts'
 import { type Clock, clockOf, columns, firstRows } from './replay-text.ts'
 import { formatTable } from './table.ts'
@@ -28,15 +29,11 @@ function title({ mode }: PolicySummary, against: Against): string {
   return `With ${against.file} instead${against.mode === mode ? '' : `, mode ${against.mode}`}`
 }
 
-function section<Row>(
-  title: string,
-  rows: readonly Row[],
-  table: (rows: readonly Row[]) => string,
-): string[] {
+function section<Row>(title: string, rows: Rows<Row>, table: (rows: Rows<Row>) => string): string[] {
   return rows.length === 0 ? [] : [`${title}: ${grouped(rows.length)}\n${table(rows)}`]
 }
 
-function limitedTable(rows: readonly RefusedSource[], time: Clock): string {
+function limitedTable(rows: Rows<RefusedSource>, time: Clock): string {
   return firstRows(columns('SOURCE', 'SERVICE', '>AFTER', 'AT', '>REFUSED', '>OF'), rows, (row) => [
     row.source,
     row.service,
@@ -46,7 +43,7 @@ function limitedTable(rows: readonly RefusedSource[], time: Clock): string {
   ])
 }
 
-function bannedTable(rows: readonly BanRow[], time: Clock): string {
+function bannedTable(rows: Rows<BanRow>, time: Clock): string {
   return firstRows(columns('SOURCE', 'PORTS', '>AFTER', 'AT', 'FOR', 'REASON'), rows, (row) => [
     row.source,
     row.scope,

@@ -3,6 +3,7 @@ import { roughDuration } from '../control/rough-duration.ts'
 import { grouped } from '../grouped.ts'
 import { otherRefusals } from '../replay/other-refusals.ts'
 import type { BanRow, BucketRow, QueryRow, ServiceRow } from '../replay/rows.ts'
+import type { Rows } from '../replay/rows-on-demand.ts'
 import { type PolicySummary, type Summary, unsolicitedText } from '../replay/summary.ts'
 import { type Clock, clockOf, columns, dateTime, firstRows, hang } from './replay-text.ts'
 import { formatTable } from './table.ts'
@@ -89,7 +90,7 @@ function services(rows: readonly ServiceRow[]): string {
   ].join('\n')
 }
 
-function limited(rows: readonly BucketRow[], time: Clock): string {
+function limited(rows: Rows<BucketRow>, time: Clock): string {
   return [
     'Limited (NEEDED: the burst that would have let everything through)',
     firstRows(
@@ -106,7 +107,7 @@ function limited(rows: readonly BucketRow[], time: Clock): string {
   ].join('\n')
 }
 
-function queries(rows: readonly QueryRow[], time: Clock): string {
+function queries(rows: Rows<QueryRow>, time: Clock): string {
   return [
     'Limited by the rules for DNS queries (WHY: the first time; docs/reasons.md)',
     firstRows(columns('SOURCE', 'SERVICE', 'WHY', '>AFTER', 'AT', '>REFUSED', '>OF'), rows, (row) => [
@@ -169,7 +170,7 @@ function sessions({ services, sessions }: PolicySummary, time: Clock): string {
   ].join('\n')
 }
 
-function close(rows: readonly BucketRow[], time: Clock): string {
+function close(rows: Rows<BucketRow>, time: Clock): string {
   return [
     'Close to a limit (at least 80 % of a bucket used up, nothing refused by it)',
     firstRows(

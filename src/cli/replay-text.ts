@@ -1,6 +1,7 @@
 import { roughDuration } from '../control/rough-duration.ts'
 import { grouped } from '../grouped.ts'
 import type { At } from '../replay/rows.ts'
+import type { Rows } from '../replay/rows-on-demand.ts'
 import type { Summary } from '../replay/summary.ts'
 import { type Column, formatTable } from './table.ts'
 
@@ -25,7 +26,7 @@ export function clockOf({ from, to }: Pick<Summary, 'from' | 'to'>): Clock {
 /** The first rows, and how many more there are. */
 export function firstRows<Row>(
   columns: readonly Column[],
-  rows: readonly Row[],
+  rows: Rows<Row>,
   cells: (row: Row) => readonly string[],
 ): string {
   const table = formatTable(columns, rows.slice(0, MOST_ROWS).map(cells))

@@ -11,7 +11,7 @@ import { CaptureProgress, checkCaptures, refuseBroken } from './captures.ts'
 import { type Output, openOutput, ReaderGone } from './output.ts'
 import { formatChanges } from './replay-changes.ts'
 import { formatReplay } from './replay-table.ts'
-import { show } from './show.ts'
+import { writeJson } from './write-json.ts'
 
 export interface ReplayCommandOptions {
   readonly config: string
@@ -40,7 +40,8 @@ export async function runReplay(files: readonly string[], options: ReplayCommand
       bytesTotal,
     })
     const summary = summarize(facts, policy, against)
-    if (options.csv !== '-') show(options, summary, () => describe(summary))
+    if (options.json) await writeJson(summary)
+    else if (options.csv !== '-') console.log(describe(summary))
     await report?.write(summary)
     refuseBroken(facts.files)
   } catch (error) {

@@ -63,6 +63,11 @@ export class BucketTable {
     return (slot >> 3) * WAYS + (slot & 7)
   }
 
+  /** The slot that `numberOf` has numbered. */
+  static placeOf(number: number): number {
+    return Math.floor(number / WAYS) * 8 + (number % WAYS)
+  }
+
   /** Bytes of memory for `entries` sources. */
   static bytes(entries: number): number {
     return Math.max(1, Math.ceil((entries * SLOTS_PER_ENTRY) / WAYS)) * SET_BYTES

@@ -26,6 +26,8 @@ export class BucketRecords {
   declare private readonly rows: BucketRows
   declare private readonly index: BucketIndex
   declare private readonly firsts: FirstSights
+  /** Whoever was seen once, while his record is made. */
+  declare private readonly one: BucketRows
 
   /** @param most how many are kept for good, and as many others, and of those seen only once */
   constructor(kind: 'source' | 'network', services: readonly Service[], most: number) {
@@ -34,6 +36,7 @@ export class BucketRecords {
     this.rows = new BucketRows(kind, services, BucketIndex.rows(most))
     this.index = new BucketIndex(most)
     this.firsts = new FirstSights(most)
+    this.one = new BucketRows(kind, services, 1)
   }
 
   /** Records forgotten for others; a source that comes back then counts anew. */
@@ -63,19 +66,26 @@ export class BucketRecords {
     if (isNotable) index.keep(row)
   }
 
-  /** All that are remembered. */
+  /** The numbers of all that are remembered; `at` reads each. */
+  *numbers(): Generator<number> {
+    yield* this.index
+    for (const slot of this.firsts) yield this.rows.length + slot
+  }
+
+  /** What is remembered under one of `numbers`, until the next `add`. */
+  at(number: number): BucketRecord {
+    const { index, rows, firsts, one } = this
+    if (number < rows.length) return this.#recordOf(index.keyOf(number), rows.read(number))
+    const slot = number - rows.length
+    const key = firsts.keyOf(slot)
+    one.clear(0)
+    one.add(0, slotOf(key.tag), firsts.reasons[slot]!, firsts.momentAt(slot))
+    return this.#recordOf(key, one.read(0))
+  }
+
+  /** All that are remembered, each made when its turn comes. */
   *[Symbol.iterator](): Generator<BucketRecord> {
-    const { index, rows, firsts } = this
-    for (const row of index) {
-      yield this.#recordOf(index.keyOf(row), rows.read(row))
-    }
-    const one = new BucketRows(this.kind, this.services, 1)
-    for (const slot of firsts) {
-      const key = firsts.keyOf(slot)
-      one.clear(0)
-      one.add(0, slotOf(key.tag), firsts.reasons[slot]!, firsts.momentAt(slot))
-      yield this.#recordOf(key, one.read(0))
-    }
+    for (const number of this.numbers()) yield this.at(number)
   }
 
   /** The row of one who was seen once, or -1. */

@@ -81,6 +81,10 @@ export class BucketRows {
     this.isOfSources = kind === 'source'
   }
 
+  get length(): number {
+    return this.numbers.length / NUMBERS
+  }
+
   /** Whether an attempt that was decided for `reason` makes its bucket worth reporting. */
   isNotableReason(reason: number): boolean {
     const counter = this.counters[reason]!
@@ -148,7 +152,7 @@ export class BucketRows {
   }
 
   #refuseNarrowly(row: number, reason: number, moment: Moment): void {
-    this.narrow ??= new Float64Array((this.numbers.length / NUMBERS) * NARROW_NUMBERS)
+    this.narrow ??= new Float64Array(this.length * NARROW_NUMBERS)
     const { narrow } = this
     const at = row * NARROW_NUMBERS
     if (narrow[at + REFUSED_NARROWLY]!++ > 0) return

@@ -1,5 +1,6 @@
 import type { Outcome } from './outcome.ts'
 import { type BanRow, banRows, type RefusedSource, refusedSources } from './rows.ts'
+import type { Rows } from './rows-on-demand.ts'
 
 /**
  * What a second policy would change, over the same packets. A refusal in shadow mode counts as one: what
@@ -7,15 +8,15 @@ import { type BanRow, banRows, type RefusedSource, refusedSources } from './rows
  */
 export interface Comparison {
   /** Refused by the second policy and not by the first, by service; and the other way round. */
-  readonly newlyLimited: readonly RefusedSource[]
-  readonly noLongerLimited: readonly RefusedSource[]
+  readonly newlyLimited: Rows<RefusedSource>
+  readonly noLongerLimited: Rows<RefusedSource>
   /** The first ban of each source that only the second policy bans; and the other way round. */
   readonly newlyBanned: readonly BanRow[]
   readonly noLongerBanned: readonly BanRow[]
 }
 
 export function compareOutcomes(before: Outcome, after: Outcome): Comparison {
-  const limited = [refusedSources(before.sources), refusedSources(after.sources)] as const
+  const limited = [refusedSources(before), refusedSources(after)] as const
   const banned = [firstBans(before), firstBans(after)] as const
   const limitedKey = ({ source, service }: RefusedSource) => `${source} ${service}`
   const bannedKey = ({ source }: BanRow) => source
@@ -34,7 +35,12 @@ function firstBans(outcome: Outcome): BanRow[] {
 }
 
 /** The `rows` whose key no row of `others` has. */
-function without<Row>(rows: readonly Row[], others: readonly Row[], keyOf: (row: Row) => string): Row[] {
-  const known = new Set(others.map(keyOf))
+function without<Row, List extends Iterable<Row> & { filter(isWanted: (row: Row) => boolean): List }>(
+  rows: List,
+  others: List,
+  keyOf: (row: Row) => string,
+): List {
+  const known = new Set<string>()
+  for (const row of others) known.add(keyOf(row))
   return rows.filter((row) => !known.has(keyOf(row)))
 }

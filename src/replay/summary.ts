@@ -11,18 +11,16 @@ import {
   type BanRow,
   type BucketRow,
   banRows,
-  closeRows,
-  limitedRows,
+  bucketLists,
   type QueryRow,
-  queryRows,
   type RefusedSource,
-  recordsOf,
   refusedSources,
   type ServiceRow,
   type SourceSessions,
   serviceRows,
   sessionRows,
 } from './rows.ts'
+import type { Rows } from './rows-on-demand.ts'
 
 /** A policy and the file that it comes from. */
 export interface NamedOutcome {
@@ -70,12 +68,12 @@ export interface PolicySummary {
   readonly services: readonly ServiceRow[]
   /** Answers from port 53 to questions that nobody here has asked: dropped, or in shadow mode seen. */
   readonly unsolicitedAnswers: number
-  readonly limited: readonly BucketRow[]
-  readonly queries: readonly QueryRow[]
-  readonly sources: readonly RefusedSource[]
+  readonly limited: Rows<BucketRow>
+  readonly queries: Rows<QueryRow>
+  readonly sources: Rows<RefusedSource>
   readonly banned: readonly BanRow[]
-  readonly sessions: readonly SourceSessions[]
-  readonly close: readonly BucketRow[]
+  readonly sessions: Rows<SourceSessions>
+  readonly close: Rows<BucketRow>
   /** What did not fit into memory, and is in the totals only. */
   readonly leftOut: {
     readonly sources: number
@@ -123,22 +121,22 @@ function inferredFrom(inference: Inference | undefined): Summary['local']['infer
 
 function summarizePolicy({ file, outcome }: NamedOutcome): PolicySummary {
   const { policy }: { policy: Policy } = outcome
-  const records = recordsOf(outcome)
+  const { limited, queries, close } = bucketLists(outcome)
   return {
     file,
     mode: policy.mode,
     jitter: policy.ban.jitter,
     services: serviceRows(outcome),
     unsolicitedAnswers: outcome.unsolicitedAnswers,
-    limited: limitedRows(policy, records),
-    queries: queryRows(policy, records),
+    limited,
+    queries,
     // A flood has many, and the table for people needs none of them.
     get sources() {
-      return refusedSources(records)
+      return refusedSources(outcome)
     },
     banned: banRows(outcome),
     sessions: sessionRows(outcome),
-    close: closeRows(policy, records),
+    close,
     leftOut: {
       sources: outcome.sources.forgotten,
       networks: outcome.networks.forgotten,

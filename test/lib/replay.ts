@@ -45,8 +45,9 @@ export async function replayFiles(
   const facts = await replay({ files, engines, local: local?.map(parsePrefix) })
   await verdicts.flush()
   const named = { file: 'one.yaml', outcome: first }
-  const summary = summarize(facts, named, second && { file: 'two.yaml', outcome: second })
-  return { summary, csv: csv.trim().split('\n').slice(1), text: `${JSON.stringify(summary)}\n${csv}` }
+  const json = JSON.stringify(summarize(facts, named, second && { file: 'two.yaml', outcome: second }))
+  // As JSON has it, where all rows are in arrays.
+  return { summary: JSON.parse(json), csv: csv.trim().split('\n').slice(1), text: `${json}\n${csv}` }
 }
 
 /** A capture of Ethernet frames with `packets` in it, each a new SYN unless it says otherwise. */

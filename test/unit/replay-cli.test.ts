@@ -175,6 +175,11 @@ SOURCE        PORTS  AFTER  AT        FOR  REASON
 
 describe('what programs read', () => {
   test('--json is one line with everything', async () => {
+    vi.spyOn(process.stdout, 'write').mockImplementation((text, ...more) => {
+      output.push(String(text))
+      for (const each of more as unknown[]) if (typeof each === 'function') each()
+      return true
+    })
     const { policy, files: read, local } = JSON.parse(await replay(files.capture, '--json'))
     expect(read).toEqual([{ file: files.capture, packets: 17, broken: null }])
     expect(local.prefixes).toEqual(['192.0.2.1', '2001:db8::1'])

@@ -112,7 +112,8 @@ describe('sessions in a capture', () => {
       }),
       expect.objectContaining({ source: USER, failed: 0, tries: 0, succeeded: 1, unclear: 2 }),
     ])
-    expect(found.sessions[0]).toMatchObject({ first: { afterSeconds: 0.5 }, last: { afterSeconds: 5.5 } })
+    const [first] = found.sessions
+    expect(first).toMatchObject({ first: { afterSeconds: 0.5 }, last: { afterSeconds: 5.5 } })
   })
 
   test('are the same when the local addresses are inferred from their beginning', async () => {

@@ -16,6 +16,8 @@ const PORTS = 8
 export class FlowTable {
   /** Connections that had to make room. */
   forgotten = 0
+  /** How many there are: numbers without gaps, from 0 on. */
+  readonly slots: number
   readonly states: Uint8Array
   /** 1 when the client has shown that it receives what is sent to its address. */
   readonly assured: Uint8Array
@@ -46,7 +48,8 @@ export class FlowTable {
   constructor(most: number) {
     const memory = new SharedArrayBuffer(BucketTable.bytes(most))
     this.#table = new BucketTable(memory, new Float64Array(2), SEED)
-    const { slots } = this
+    const slots = BucketTable.slots(memory.byteLength)
+    this.slots = slots
     this.states = new Uint8Array(slots)
     this.assured = new Uint8Array(slots)
     this.passedBy = new Uint32Array(slots)
@@ -62,15 +65,13 @@ export class FlowTable {
     this.#families = new Uint8Array(slots)
   }
 
-  get slots(): number {
-    return this.#table.fullAtMs.length
-  }
-
   /** The slot of the connection that the packet belongs to, or -1. */
   find(attempt: Attempt, isFromServer: boolean): number {
     this.#read(attempt, isFromServer)
-    const slot = this.#table.find(this.#high, this.#low, attempt.view.family)
-    return slot >= 0 && this.states[slot] !== 0 && this.#isSame(slot) ? slot : -1
+    const place = this.#table.find(this.#high, this.#low, attempt.view.family)
+    if (place < 0) return -1
+    const slot = BucketTable.numberOf(place)
+    return this.states[slot] !== 0 && this.#isSame(slot) ? slot : -1
   }
 
   /** A slot for the connection that this SYN begins, which `find` did not find; `states` of it is to be set. */
@@ -78,7 +79,8 @@ export class FlowTable {
     const { nowMs, view } = attempt
     this.#read(attempt, false)
     const found = this.#table.find(this.#high, this.#low, view.family)
-    const slot = found >= 0 ? found : this.#table.insert(this.#high, this.#low, view.family, nowMs)
+    const place = found >= 0 ? found : this.#table.insert(this.#high, this.#low, view.family, nowMs)
+    const slot = BucketTable.numberOf(place)
     if (this.states[slot] !== 0) this.forgotten++
     this.#tuples.set(this.#tuple, slot * WORDS)
     this.#families[slot] = view.family
@@ -97,12 +99,12 @@ export class FlowTable {
   /** A packet of the connection came just now. */
   touch(slot: number, nowMs: number): void {
     this.lastMs[slot] = nowMs
-    this.#table.fullAtMs[slot] = nowMs + (this.assured[slot] === 1 ? 3_600_000 : 0)
+    this.#table.fullAtMs[BucketTable.placeOf(slot)] = nowMs + (this.assured[slot] === 1 ? 3_600_000 : 0)
   }
 
   remove(slot: number): void {
     this.states[slot] = 0
-    this.#table.fullAtMs[slot] = Number.NEGATIVE_INFINITY
+    this.#table.fullAtMs[BucketTable.placeOf(slot)] = Number.NEGATIVE_INFINITY
   }
 
   /** The client's address. */

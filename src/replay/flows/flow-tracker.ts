@@ -11,7 +11,7 @@ const MOST_FLOWS = 65_536
 const LINGER_MS = 1000
 /** So often connections are looked for that ended by falling silent, so many slots each time. */
 const SWEEP_MS = 1000
-const SWEEP_SLOTS = 256
+const SWEEP_SLOTS = 96
 /** So often the daemon looks at open sessions. */
 const LOOK_MS = 1000
 

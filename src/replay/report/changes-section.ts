@@ -1,6 +1,7 @@
 import { grouped } from '../../grouped.ts'
 import { changedTotals } from '../changed-totals.ts'
 import type { BanRow, RefusedSource } from '../rows.ts'
+import type { Rows } from '../rows-on-demand.ts'
 import type { Against, PolicySummary } from '../summary.ts'
 import { banTable } from './bans-section.ts'
 import { type Html, html } from './html.ts'
@@ -28,7 +29,7 @@ ${tables.length > 0 ? tables : html`<p>The same sources are limited and banned.<
 
 function firstRows<Row extends RefusedSource | BanRow>(
   title: string,
-  rows: readonly Row[],
+  rows: Rows<Row>,
   toTable: (caption: string, rows: readonly Row[]) => Html,
 ): Html[] {
   if (rows.length === 0) return []

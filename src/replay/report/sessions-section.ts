@@ -1,5 +1,6 @@
 import { grouped } from '../../grouped.ts'
 import type { ServiceRow, SourceSessions } from '../rows.ts'
+import type { Rows } from '../rows-on-demand.ts'
 import { type Html, html } from './html.ts'
 import { table } from './table.ts'
 import { formatElapsed } from './time-axis.ts'
@@ -7,7 +8,7 @@ import { formatElapsed } from './time-axis.ts'
 const MOST = 40
 
 /** How the logins went, as far as the volume of the sessions tells. */
-export function sessionsSection(services: readonly ServiceRow[], rows: readonly SourceSessions[]): Html | '' {
+export function sessionsSection(services: readonly ServiceRow[], rows: Rows<SourceSessions>): Html | '' {
   if (rows.length === 0) return ''
   const judged = services.filter(({ sessions }) => Object.values(sessions).some((count) => count > 0))
   const more = rows.length - MOST

@@ -2,6 +2,7 @@ import { grouped } from '../../grouped.ts'
 import type { BucketRecord } from '../bucket-record.ts'
 import type { Outcome } from '../outcome.ts'
 import type { QueryRow } from '../rows.ts'
+import type { Rows } from '../rows-on-demand.ts'
 import { type Html, html } from './html.ts'
 import { table } from './table.ts'
 import { formatElapsed } from './time-axis.ts'
@@ -10,7 +11,16 @@ const MOST = 15
 
 /** Those refused most, then those that tried most; where that is equal, the order of the outcome stands. */
 export function topSources({ sources }: Outcome): BucketRecord[] {
-  return [...sources].sort((a, b) => refusals(b) - refusals(a) || b.attempts - a.attempts).slice(0, MOST)
+  let top: BucketRecord[] = []
+  for (const record of sources) {
+    top.push(record)
+    if (top.length === 100 * MOST) top = firstOf(top)
+  }
+  return firstOf(top)
+}
+
+function firstOf(records: BucketRecord[]): BucketRecord[] {
+  return records.sort((a, b) => refusals(b) - refusals(a) || b.attempts - a.attempts).slice(0, MOST)
 }
 
 /** Attempts that came to nothing. */
@@ -19,7 +29,7 @@ function refusals({ refused, refusedByOthers, retransmissions, banned }: BucketR
 }
 
 /** @param queries whose DNS queries broke a rule, those refused most first */
-export function sourcesSection(top: readonly BucketRecord[], queries: readonly QueryRow[]): Html {
+export function sourcesSection(top: readonly BucketRecord[], queries: Rows<QueryRow>): Html {
   const titles = [
     ...['Source', 'Service', '>Attempts', '>Accepted', '>By its own limit', '>By other limits'],
     ...['>Repeats', '>By bans', '>First refusal'],
@@ -38,7 +48,7 @@ ${queries.length > 0 ? queriesTable(queries) : ''}
 </section>`
 }
 
-function queriesTable(queries: readonly QueryRow[]): Html {
+function queriesTable(queries: Rows<QueryRow>): Html {
   const more = queries.length > MOST ? `, the first ${MOST} of ${grouped(queries.length)}` : ''
   return table(
     `Whose DNS queries the rules for these refused, and why the first time${more}`,

@@ -21,7 +21,7 @@ static_assert(sizeof(Listener) == 24);
 
 // A host has some hundred at most. Beyond these, which some user of it has opened to no good end, the rest is
 // not told.
-constexpr size_t kListenersMax = 16384;
+constexpr size_t kListenersMax = 4096;
 
 // TCP sockets of both families that listen in this network namespace. The kernel goes through their table
 // alone, however many connections there are. No capability is needed; ENOENT: the kernel has no tcp_diag.

@@ -25,7 +25,7 @@ export interface Listener {
 }
 
 /**
- * Every TCP socket that listens in this network namespace, up to 16,384 of them. The kernel goes through the table of
+ * Every TCP socket that listens in this network namespace, up to 4,096 of them. The kernel goes through the table of
  * these alone: some 40 us, however many connections there are. Who begins or ends meanwhile may be missing.
  *
  * @throws NetlinkError ENOENT if the kernel has no tcp_diag and cannot load it.

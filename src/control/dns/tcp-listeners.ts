@@ -1,13 +1,14 @@
 import { type Listener, listListeners } from '../../kernel/listeners.ts'
 import { NetlinkError } from '../../kernel/netlink-error.ts'
-import { covers, formatPrefix, parsePrefix } from '../../net/prefix.ts'
 import type { Log } from '../log/log.ts'
 import { procListeners } from './proc-listeners.ts'
 
 /** For so long a kernel that has refused is not asked again: each time it may start modprobe. */
 const AGAIN_MS = 3600_000
 
-const LOOPBACK = ['127.0.0.0/8', '::1'].map(parsePrefix)
+const LOOPBACK_6 = Uint8Array.of(...new Array(15).fill(0), 1)
+/** ::ffff:127.0.0.0/104 */
+const MAPPED_LOOPBACK = Uint8Array.of(...new Array(10).fill(0), 255, 255, 127)
 
 /** A socket that takes TCP connections. */
 export interface TcpListener {
@@ -70,10 +71,9 @@ function addressOf(bytes: Uint8Array): string {
   return isAny ? '::1' : Buffer.from(bytes).toString('hex').match(/.{4}/g)!.join(':')
 }
 
-/** An IPv4 address that an IPv6 socket has is one too. */
+/** 127.0.0.0/8, which an IPv6 socket may have too, or ::1. By bytes: there may be thousands, each five seconds. */
 function isLoopback(bytes: Uint8Array): boolean {
-  const prefix = parsePrefix(
-    bytes.length === 4 ? bytes.join('.') : formatPrefix({ family: 6, bytes, length: 128 }),
-  )
-  return LOOPBACK.some((each) => covers(each, prefix))
+  if (bytes.length === 4) return bytes[0] === 127
+  const begins = (start: Uint8Array) => start.every((byte, i) => byte === bytes[i])
+  return begins(LOOPBACK_6) || begins(MAPPED_LOOPBACK)
 }

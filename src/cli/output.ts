@@ -6,6 +6,8 @@ import { systemReason } from '../system-reason.ts'
 export interface Output {
   /** @throws Failure `cannotCreate`; ReaderGone */
   write(text: string): Promise<void>
+  /** All is written. @throws Failure `cannotCreate` */
+  finish(): Promise<void>
   close(): Promise<void>
 }
 
@@ -14,13 +16,16 @@ export class ReaderGone extends Error {}
 
 /** Opens `path` for writing, where `-` is standard output. @throws Failure `cannotCreate` */
 export async function openOutput(path: string): Promise<Output> {
-  if (path === '-') return { write: writeToStandardOutput, close: async () => {} }
+  if (path === '-') return { write: writeToStandardOutput, finish, close: async () => {} }
   const file = await explained(path, open(path, 'w'))
   return {
     write: (text) => explained(path, file.appendFile(text)),
+    finish,
     close: () => explained(path, file.close()),
   }
 }
+
+async function finish(): Promise<void> {}
 
 /** What `result` comes to. @throws Failure `cannotCreate`, which says why `path` cannot be written */
 export async function explained<T>(path: string, result: Promise<T>): Promise<T> {

@@ -8,9 +8,10 @@ import type { Recorder } from '../replay/report/recorder.ts'
 import { type NamedOutcome, type Summary, summarize } from '../replay/summary.ts'
 import { VerdictCsv } from '../replay/verdict-csv.ts'
 import { CaptureProgress, checkCaptures, refuseBroken } from './captures.ts'
-import { type Output, openOutput, ReaderGone } from './output.ts'
+import { type Output, ReaderGone } from './output.ts'
 import { formatChanges } from './replay-changes.ts'
 import { formatReplay } from './replay-table.ts'
+import { checkReportPath, openReplacing, writeWhole } from './whole-file.ts'
 import { writeJson } from './write-json.ts'
 
 export interface ReplayCommandOptions {
@@ -28,7 +29,7 @@ export async function runReplay(files: readonly string[], options: ReplayCommand
   const against = options.against === undefined ? undefined : outcomeOf(options.against)
   const report = options.report === undefined ? undefined : await beginReport(options.report, policy)
   const bytesTotal = await checkCaptures(files)
-  const csv = options.csv === undefined ? undefined : await openOutput(options.csv)
+  const csv = options.csv === undefined ? undefined : await openReplacing(options.csv)
   try {
     const facts = await replayAll({
       files,
@@ -39,6 +40,8 @@ export async function runReplay(files: readonly string[], options: ReplayCommand
       csv,
       bytesTotal,
     })
+    // That of a broken capture, too: it has all that could be read.
+    await csv?.finish()
     const summary = summarize(facts, policy, against)
     if (options.json) await writeJson(summary)
     else if (options.csv !== '-') console.log(describe(summary))
@@ -53,7 +56,6 @@ export async function runReplay(files: readonly string[], options: ReplayCommand
 
 /** Reports are loaded when one is asked for: a fifth of all modules is of them. */
 async function beginReport(file: string, { outcome }: NamedOutcome) {
-  const { checkReportPath, writeWhole } = await import('./whole-file.ts')
   const { renderReport } = await import('../replay/report/page.ts')
   const { Recorder } = await import('../replay/report/recorder.ts')
   await checkReportPath(file)

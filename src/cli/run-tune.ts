@@ -1,14 +1,13 @@
-import { stat } from 'node:fs/promises'
 import { loadPolicy } from '../config/load.ts'
 import { EXIT, Failure } from '../failure.ts'
 import type { Prefix } from '../net/prefix.ts'
 import { reportOf, type TuneReport } from '../tune/report.ts'
 import { HONEST_PASSES, type Tuning, tune } from '../tune/tune.ts'
 import { CaptureProgress, checkCaptures, refuseBroken } from './captures.ts'
-import { openOutput, ReaderGone } from './output.ts'
+import { ReaderGone } from './output.ts'
 import { show } from './show.ts'
 import { formatTuning } from './tune-text.ts'
-import { writeWhole } from './whole-file.ts'
+import { writeReplacing } from './whole-file.ts'
 
 export interface TuneCommandOptions {
   readonly honest: readonly string[]
@@ -72,15 +71,10 @@ async function writeYaml(path: string, { yaml }: TuneReport): Promise<void> {
   if (yaml === null) {
     throw new Failure(EXIT.dataError, 'nothing is proposed: no policy can hold what the honest sources need')
   }
-  // What stands there already is not to be lost to a full disk. A pipe or a device cannot be replaced.
-  const isFile = path !== '-' && ((await stat(path).catch(() => undefined))?.isFile() ?? true)
-  if (isFile) return writeWhole(path, yaml)
-  const output = await openOutput(path)
   try {
-    await output.write(yaml)
+    // What stands there already is not to be lost to a full disk.
+    await writeReplacing(path, yaml)
   } catch (error) {
     if (!(error instanceof ReaderGone)) throw error
-  } finally {
-    await output.close()
   }
 }

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { constants } from 'node:fs'
-import { access, chmod, chown, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { constants, rmSync } from 'node:fs'
+import { access, open, realpath, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
 import { EXIT, Failure } from '../failure.ts'
-import { explained } from './output.ts'
+import { explained, type Output, openOutput } from './output.ts'
+
+const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
  * Finds out before a long replay whether a report can be written to `path`. The name must end in `.html`,
@@ -34,25 +36,79 @@ async function checkTarget(path: string): Promise<void> {
  * @throws Failure `cannotCreate`
  */
 export async function writeWhole(path: string, text: string): Promise<void> {
-  await explained(path, replaceTarget(path, text))
+  await writeTo(await explained(path, openWhole(path)), text)
 }
 
-async function replaceTarget(path: string, text: string): Promise<void> {
+/** Writes `text` as `openReplacing` does. @throws Failure `cannotCreate`; ReaderGone */
+export async function writeReplacing(path: string, text: string): Promise<void> {
+  await writeTo(await openReplacing(path), text)
+}
+
+async function writeTo(output: Output, text: string): Promise<void> {
+  try {
+    await output.write(text)
+    await output.finish()
+  } finally {
+    await output.close()
+  }
+}
+
+/**
+ * Opens `path` for writing. A file is written as `writeWhole` does it: until `finish`, and for good where that is not
+ * reached, be it by Ctrl-C, what was there before stays there. Standard output, a pipe or a device cannot be
+ * replaced, and is written at once.
+ *
+ * @throws Failure `cannotCreate`
+ */
+export async function openReplacing(path: string): Promise<Output> {
+  // What has a name there is open already, as a device or as whatever standard output is.
+  const isOpen = path === '-' || /^\/(dev|proc)\//.test(resolve(path))
+  const isFile = !isOpen && ((await stat(path).catch(() => undefined))?.isFile() ?? true)
+  return isFile ? explained(path, openWhole(path)) : openOutput(path)
+}
+
+async function openWhole(path: string): Promise<Output> {
   const target = await targetOf(path)
   const temporary = join(dirname(target), `.sluice-${randomUUID()}.tmp`)
   const before = await stat(target).catch(() => undefined)
-  try {
-    await writeFile(temporary, text, { flag: 'wx', flush: true, mode: before === undefined ? 0o666 : 0o600 })
+  // It would be replaced whatever its own mode; but somebody has protected it.
+  if (before !== undefined) await access(target, constants.W_OK)
+  const file = await open(temporary, 'wx', before === undefined ? 0o666 : 0o600)
+  const keepFromSignals = removeOnSignals(temporary)
+  const finish = async () => {
     if (before !== undefined) {
       // Whoever may write to a file of somebody else's may still not make it his.
-      await chown(temporary, before.uid, before.gid).catch(() => {})
-      await chmod(temporary, before.mode & 0o777)
+      await file.chown(before.uid, before.gid).catch(() => {})
+      await file.chmod(before.mode & 0o777)
     }
+    await file.sync()
+    await file.close()
     await rename(temporary, target)
-  } catch (error) {
-    await rm(temporary, { force: true })
-    throw error
   }
+  const close = async () => {
+    await file.close()
+    await rm(temporary, { force: true })
+    keepFromSignals()
+  }
+  return {
+    write: (text) => explained(path, file.appendFile(text)),
+    finish: () => explained(path, finish()),
+    close: () => explained(path, close()),
+  }
+}
+
+/** Removes a file before one of these signals ends the program, which it does all the same. @returns a way to stop that */
+function removeOnSignals(path: string): () => void {
+  const stop = () => {
+    for (const signal of ENDING) process.off(signal, end)
+  }
+  const end = (signal: NodeJS.Signals) => {
+    rmSync(path, { force: true })
+    stop()
+    process.kill(process.pid, signal)
+  }
+  for (const signal of ENDING) process.on(signal, end)
+  return stop
 }
 
 /** Behind a symbolic link is the file that is meant. */

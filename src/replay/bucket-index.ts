@@ -56,14 +56,18 @@ export class BucketIndex {
 
   /** The row of a key, which is seen just now, or -1. */
   find(high: number, low: number, tag: number): number {
+    const row = this.peek(high, low, tag)
+    if (row >= 0) this.doubles[row * DOUBLES + SEEN] = ++this.sights
+    return row
+  }
+
+  /** The row of a key, or -1; it is not seen by that. */
+  peek(high: number, low: number, tag: number): number {
     const words = this.words
     let row = this.heads[this.#chainOf(high, low, tag)]! - 1
     while (row >= 0) {
       const at = row * WORDS
-      if (words[at + LOW] === low && words[at + HIGH] === high && words[at + TAG] === tag) {
-        this.doubles[row * DOUBLES + SEEN] = ++this.sights
-        return row
-      }
+      if (words[at + LOW] === low && words[at + HIGH] === high && words[at + TAG] === tag) return row
       row = words[at + NEXT]! - 1
     }
     return -1

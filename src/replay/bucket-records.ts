@@ -1,16 +1,12 @@
 import type { Service } from '../config/policy.ts'
-import type { Family, Prefix } from '../net/prefix.ts'
+import type { Family } from '../net/prefix.ts'
 import { networkBits } from '../path/bucket-keys.ts'
-import { sourceKey } from '../path/source-ring.ts'
 import { BucketIndex } from './bucket-index.ts'
 import { type BucketCounts, BucketRecord } from './bucket-record.ts'
 import { BucketRows } from './bucket-rows.ts'
 import { FirstSights, type SightKey } from './first-sights.ts'
 import type { Judgement } from './observer.ts'
 import { BANNED } from './replay-reason.ts'
-
-/** Names a source or network at a service in a Map: a number for IPv4, text for IPv6. */
-export type BucketKey = number | string
 
 // A constant of this module costs compiled code nothing; an import is looked up each time.
 const BY_BAN = BANNED
@@ -105,21 +101,8 @@ export class BucketRecords {
   }
 
   #recordOf({ high, low, tag }: SightKey, counts: BucketCounts): BucketRecord {
-    const family = (tag & 1) === 1 ? 6 : 4
-    return new BucketRecord(this.kind, this.services[slotOf(tag)]!, family, high, low, counts)
+    return new BucketRecord(this.kind, this.services[slotOf(tag)]!, familyOf(tag), high, low, counts)
   }
-}
-
-/** The key of the source or network of an attempt, and of its service. */
-export function bucketKey(kind: 'source' | 'network', { attempt: { view }, slot }: Judgement): BucketKey {
-  const low = kind === 'source' ? view.sourceLow : networkBits(view)
-  return idOf(view.sourceHigh, low, tagOf(slot, view.family))
-}
-
-/** The key that `bucketKey` has for a source of that `prefix`, at the service in that place of the policy. */
-export function sourceBucketKey(prefix: Prefix, slot: number): BucketKey {
-  const { high, low } = sourceKey(prefix)
-  return idOf(high, low, tagOf(slot, prefix.family))
 }
 
 /** Tells apart the buckets of one source, or network: a place in the policy and a family, as a number below 512. */
@@ -127,10 +110,12 @@ export function tagOf(slot: number, family: Family): number {
   return 0x100 | (slot << 1) | (family === 6 ? 1 : 0)
 }
 
-function slotOf(tag: number): number {
+/** The place in the policy that `tagOf` was told. */
+export function slotOf(tag: number): number {
   return (tag & 0xff) >> 1
 }
 
-function idOf(high: number, low: number, tag: number): BucketKey {
-  return (tag & 1) === 0 ? low * 0x200 + tag : `${high} ${low} ${tag}`
+/** The family that `tagOf` was told. */
+export function familyOf(tag: number): Family {
+  return (tag & 1) === 1 ? 6 : 4
 }

@@ -36,6 +36,10 @@ import { ALLOW_LISTED, BANNED } from './replay-reason.ts'
 setFlagsFromString('--max-inlined-bytecode-size=460')
 setFlagsFromString('--max-inlined-bytecode-size-cumulative=920')
 
+// The heap may be filled with a third more than is in use before V8 looks for what is not, instead of twice or four times as
+// much: a million sessions from half a million sources took 239 MB instead of 328, in the same CPU time.
+setFlagsFromString('--heap-growing-percent=30')
+
 // Constants of this module cost compiled code nothing; an import is looked up each time.
 const TCP = 6
 const NONE = NO_SERVICE

@@ -35,7 +35,7 @@ export function demandCurve(
   const covered = coveredBy(share, buckets.length)
   const lap = Math.max(SHORTEST_LAP_SECONDS, capturedSeconds)
   const points = RATES.flatMap((ratePerSecond, step) => {
-    const needed = buckets.map(({ envelope }) => envelope.burst(step, lap)).sort((a, b) => a - b)
+    const needed = Float64Array.from(buckets, ({ envelope }) => envelope.burst(step, lap)).sort()
     const burst = covered === 0 ? undefined : roundBurst(needed[covered - 1]!)
     if (burst === undefined) return []
     const anHour = Math.round(burst + ratePerSecond * HOUR_SECONDS)

@@ -3,6 +3,12 @@ import { RATES } from './ladders.ts'
 /** Doubles that add up to a whole number may miss it by this. */
 const EPSILON = 1e-6
 
+/** The numbers of an envelope: how many attempts, when the last one was, and by rate the levels and the peaks. */
+const ATTEMPTS = 0
+const AT_MS = 1
+const LEVELS = 2
+const PEAKS = LEVELS + RATES.length
+
 /**
  * The demand curve of one bucket: for each rate r of `RATES`, the burst with which a bucket of that rate
  * refuses nothing. That is the arrival envelope of network calculus: the maximum, over all intervals, of
@@ -15,25 +21,31 @@ const EPSILON = 1e-6
  * lets through `margin` times the traffic seen: bursts that much larger, at a rate that much higher.
  */
 export class Envelope {
+  /** So many places it takes in an array of numbers. */
+  static readonly NUMBERS = PEAKS + RATES.length
   readonly #margin: number
-  readonly #levels = new Float64Array(RATES.length)
-  readonly #peaks = new Float64Array(RATES.length)
-  #attempts = 0
-  #atMs = 0
+  readonly #numbers: Float64Array
+  readonly #begin: number
 
-  constructor(margin: number) {
+  /** @param numbers where it is kept from `begin` on, zeroed when new: objects for each of many sources took five times as much */
+  constructor(margin: number, numbers: Float64Array = new Float64Array(Envelope.NUMBERS), begin = 0) {
     this.#margin = margin
+    this.#numbers = numbers
+    this.#begin = begin
   }
 
   /** One more attempt, at a time since the beginning of the capture that never goes back. */
   draw(elapsedMs: number): void {
-    const seconds = (elapsedMs - this.#atMs) / 1000
-    this.#atMs = elapsedMs
-    this.#attempts++
+    const numbers = this.#numbers
+    const begin = this.#begin
+    const margin = this.#margin
+    const seconds = (elapsedMs - numbers[begin + AT_MS]!) / 1000
+    numbers[begin + AT_MS] = elapsedMs
+    numbers[begin + ATTEMPTS]!++
     for (let i = 0; i < RATES.length; i++) {
-      const level = Math.max(0, this.#levels[i]! - seconds * RATES[i]!) + this.#margin
-      this.#levels[i] = level
-      if (level > this.#peaks[i]!) this.#peaks[i] = level
+      const level = Math.max(0, numbers[begin + LEVELS + i]! - seconds * RATES[i]!) + margin
+      numbers[begin + LEVELS + i] = level
+      if (level > numbers[begin + PEAKS + i]!) numbers[begin + PEAKS + i] = level
     }
   }
 
@@ -45,8 +57,9 @@ export class Envelope {
    */
   burst(step: number, lapSeconds: number): number {
     const rate = RATES[step]!
-    if (this.#attempts * this.#margin > rate * lapSeconds + EPSILON) return Number.POSITIVE_INFINITY
-    const left = Math.max(0, this.#levels[step]! - rate * (lapSeconds - this.#atMs / 1000))
-    return Math.ceil(this.#peaks[step]! + left - EPSILON)
+    const number = (place: number) => this.#numbers[this.#begin + place]!
+    if (number(ATTEMPTS) * this.#margin > rate * lapSeconds + EPSILON) return Number.POSITIVE_INFINITY
+    const left = Math.max(0, number(LEVELS + step) - rate * (lapSeconds - number(AT_MS) / 1000))
+    return Math.ceil(number(PEAKS + step) + left - EPSILON)
   }
 }

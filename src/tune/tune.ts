@@ -75,52 +75,70 @@ export interface Tuning {
  * @throws Failure as `replay` does
  */
 export async function tune(options: TuneOptions): Promise<Tuning> {
-  const { policy, share, honest, attacks, local, onPause, onEnd } = options
-  const pass = (
-    files: readonly string[],
-    limitsFor: LimitsFor,
-    observers: readonly Observer[],
-    isWhole = false,
-  ) => {
+  const { policy, honest, attacks, local, onPause, onEnd } = options
+  const pass: Pass = (files, limitsFor, observers, isWhole = false) => {
     const engines = [new Engine(enforcedWith(policy, limitsFor, isWhole), observers)]
     return replay({ files, engines, local, ...(onPause && { onPause }), ...(onEnd && { onEnd }) })
   }
-
-  const sources = new Demands('source')
-  const facts = await pass(honest, () => NO_LIMITS, [sources])
-  const curveOf = (demands: Demands, { name }: Service, wanted: number) =>
-    demandCurve(demands.of(name), wanted, facts.elapsedMs / 1000)
-  const chosen = byName(policy, (service) => {
-    const curve = curveOf(sources, service, share)
-    return { curve, best: bestPoint(curve) }
-  })
-
-  const networks = new Demands('network')
-  const totals = new Demands('total')
-  await pass(honest, (service) => ({ ...NO_LIMITS, source: chosen(service).best }), [networks, totals])
-  const limits = byName(policy, (service): LimitProposal[] => {
-    const { curve, best } = chosen(service)
-    if (best === undefined) return keepLimits(service)
-    return proposeLimits(service, {
-      source: best,
-      network: bestPoint(curveOf(networks, service, 1)),
-      total: bestPoint(curveOf(totals, service, 1)),
-      known: knownKinds(curve, networks.of(service.name)),
-    })
-  })
-
+  // What a step has measured is let go before the next one.
+  const chosen = await chooseSourceLimits(options, pass)
+  const { limits, forgotten } = await chooseOtherLimits(options, pass, chosen)
   const proposed: LimitsFor = (service) => limitsOf(limits(service))
-  const check = new Passages()
-  await pass(honest, proposed, [check], true)
+  const { allowed, fateOf } = await countLetThrough((passages) => pass(honest, proposed, [passages], true))
   return {
-    honest: facts,
+    honest: chosen.facts,
     services: policy.services.map((service) => {
-      return { service, ...chosen(service), limits: limits(service), ...fateOf(service, check) }
+      return { service, ...chosen.of(service), limits: limits(service), ...fateOf(service) }
     }),
     attacks: await tryAttacks(attacks, (file, passages) => pass([file], proposed, [passages], true)),
-    allowed: check.allowed,
-    forgotten: sources.forgotten + networks.forgotten,
+    allowed,
+    forgotten: chosen.forgotten + forgotten,
   }
+}
+
+/** Replays `files` without the limits of the policy, but with those that `limitsFor` says. */
+type Pass = (
+  files: readonly string[],
+  limitsFor: LimitsFor,
+  observers: readonly Observer[],
+  isWhole?: boolean,
+) => Promise<ReplayFacts>
+
+/** What step 1 has found out. */
+interface Chosen {
+  readonly facts: ReplayFacts
+  readonly of: (service: Service) => Pick<TunedService, 'curve' | 'best'>
+  readonly forgotten: number
+}
+
+async function chooseSourceLimits({ policy, share, honest }: TuneOptions, pass: Pass): Promise<Chosen> {
+  const sources = new Demands('source')
+  const facts = await pass(honest, () => NO_LIMITS, [sources])
+  const of = byName(policy, ({ name }) => {
+    const curve = demandCurve(sources.of(name), share, facts.elapsedMs / 1000)
+    return { curve, best: bestPoint(curve) }
+  })
+  return { facts, of, forgotten: sources.forgotten }
+}
+
+async function chooseOtherLimits({ policy, honest }: TuneOptions, pass: Pass, { facts, of }: Chosen) {
+  const networks = new Demands('network')
+  const totals = new Demands('total', policy.services.length)
+  await pass(honest, (service) => ({ ...NO_LIMITS, source: of(service).best }), [networks, totals])
+  const needed = (demands: readonly DemandRecord[]) =>
+    bestPoint(demandCurve(demands, 1, facts.elapsedMs / 1000))
+  const limits = byName(policy, (service): readonly LimitProposal[] => {
+    const { curve, best } = of(service)
+    if (best === undefined) return keepLimits(service)
+    const ofNetworks = networks.of(service.name)
+    return proposeLimits(service, {
+      source: best,
+      network: needed(ofNetworks),
+      total: needed(totals.of(service.name)),
+      known: knownKinds(curve, ofNetworks),
+    })
+  })
+  return { limits, forgotten: networks.forgotten }
 }
 
 type LimitsFor = (service: Service) => Service['limits']
@@ -141,13 +159,19 @@ function byName<Answer>(policy: Policy, answer: (service: Service) => Answer) {
   return ({ name }: Service): Answer => answers.get(name)!
 }
 
-/** What became of the honest sources of `service`. */
-function fateOf({ name }: Service, { sources }: Passages): Pick<TunedService, 'letThrough' | 'banned'> {
-  const seen = sources.filter(({ service }) => service === name)
-  return {
-    letThrough: seen.filter(({ attempts, accepted }) => attempts === accepted).length,
-    banned: seen.filter(({ bannedMs }) => bannedMs !== undefined).length,
+/** What becomes of the honest sources in `pass`. */
+async function countLetThrough(pass: (passages: Passages) => Promise<ReplayFacts>) {
+  const passages = new Passages()
+  await pass(passages)
+  const fates = new Map<string, { letThrough: number; banned: number }>()
+  for (const { service, attempts, accepted, bannedMs } of passages.sources) {
+    const fate = fates.get(service) ?? { letThrough: 0, banned: 0 }
+    fates.set(service, fate)
+    if (attempts === accepted) fate.letThrough++
+    if (bannedMs !== undefined) fate.banned++
   }
+  const fateOf = ({ name }: Service) => fates.get(name) ?? { letThrough: 0, banned: 0 }
+  return { allowed: passages.allowed, fateOf }
 }
 
 async function tryAttacks(

@@ -14,6 +14,7 @@ writeFileSync(rules, 'services: {ssh: {ports: [22], limits: {source: {burst: 3, 
 
 test.each([
   ['the report', 'r.html', 8, ['replay', '--config', rules, scene, '--report']],
+  ['the decisions', 'd.csv', 8, ['replay', '--config', rules, scene, '--csv']],
   ['the proposed policy', 'p.yaml', 4, ['tune', '--config', rules, '--honest', scene, '--yaml']],
 ])('a full disk leaves %s of before, and nothing half-written', (_, name, kilobytes, command) => {
   const disk = scratch.path(name.slice(2))

@@ -28,20 +28,26 @@ afterAll(() => scratch.close())
 
 describe('a flood from a quarter of a million sources, each seen once', () => {
   test('is told of in a small heap', () => {
-    const { status, stdout } = replay()
+    const { status, stdout } = run('replay', capture)
     expect(status).toBe(0)
     expect(stdout).toContain('250,000')
   })
 
   test('is told of as JSON in a small heap, source for source', () => {
-    const { status, stdout } = replay('--json')
+    const { status, stdout } = run('replay', capture, '--json')
     expect(status).toBe(0)
     expect(JSON.parse(stdout).policy.sources.length).toBeGreaterThan(200_000)
   })
+
+  test('is tuned on in a small heap', () => {
+    const { status, stdout } = run('tune', '--honest', capture, '--json')
+    expect(status).toBe(0)
+    expect(JSON.parse(stdout).services[0].sources).toBe(65_536)
+  })
 })
 
-function replay(...more: readonly string[]) {
-  const args = [`--max-old-space-size=${HEAP}`, 'dist/main.js', 'replay', capture, '-c', policy, ...more]
+function run(...argv: readonly string[]) {
+  const args = [`--max-old-space-size=${HEAP}`, 'dist/main.js', ...argv, '--config', policy]
   return spawnSync(process.execPath, args, { encoding: 'utf8', maxBuffer: 2 ** 28 })
 }
 

@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type { Judgement } from '../../src/replay/observer.ts'
 import { bestPoint, demandCurve } from '../../src/tune/curve.ts'
+import { Demands } from '../../src/tune/demands.ts'
 import { Envelope } from '../../src/tune/envelope.ts'
 import { RATES, roundBurst, widened } from '../../src/tune/ladders.ts'
-import { Recent } from '../../src/tune/recent.ts'
 
 const PER_MINUTE = 1 / 60
 const HOUR_SECONDS = 3600
@@ -155,11 +156,17 @@ describe('the point chosen on the curve', () => {
   })
 })
 
-test('what was not asked for longest is forgotten, and counted', () => {
-  const recent = new Recent<string, { name: string }>(2)
-  for (const name of ['a', 'b', 'a', 'c']) recent.find(name, () => ({ name }))
-  expect([...recent].map(({ name }) => name).sort()).toEqual(['a', 'c'])
-  expect(recent.forgotten).toBe(1)
+test('of more sources than fit, the one that has not drawn for longest is forgotten, and counted', () => {
+  const demands = new Demands('source', 2)
+  for (const sourceLow of [1, 2, 1, 3]) {
+    const view = { family: 4, sourceHigh: 0, sourceLow }
+    const attempt = { view, elapsedMs: 0 }
+    const judgement = { reason: 'within-limit', slot: 0, service: { name: 'ssh' }, attempt }
+    demands.judged(judgement as unknown as Judgement)
+  }
+  expect(demands.forgotten).toBe(1)
+  // The first one has drawn twice, and the third one begins anew in the place of the second.
+  expect(demands.of('ssh').map(({ envelope }) => envelope.burst(0, HOUR_SECONDS))).toEqual([2, 3])
 })
 
 describe('numbers that a person would write', () => {

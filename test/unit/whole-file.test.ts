@@ -1,7 +1,11 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import {
   chownSync,
+  closeSync,
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   statSync,
@@ -12,6 +16,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vit
 import { createProgram } from '../../src/cli/program.ts'
 import { checkReportPath, writeWhole } from '../../src/cli/whole-file.ts'
 import { EXIT, Failure } from '../../src/failure.ts'
+import { eventually } from '../lib/eventually.ts'
 import { writeScene } from '../lib/report.ts'
 import { Scratch } from '../lib/scratch.ts'
 
@@ -130,5 +135,67 @@ describe('sluice replay --report', () => {
       message: expect.stringMatching(message),
     })
     expect(console.log).not.toHaveBeenCalled()
+  })
+})
+
+describe('sluice replay --csv', () => {
+  test('puts its file in place of another, with mode and owner of that', async () => {
+    const place = directory('csv')
+    writeFileSync(`${place}/d.csv`, 'old', { mode: 0o640 })
+    chownSync(`${place}/d.csv`, 65_534, 65_534)
+    await replay(scene, '--csv', `${place}/d.csv`)
+    expect(readFileSync(`${place}/d.csv`, 'utf8')).toMatch(/^time,source,.*\n20/)
+    const { mode, uid, gid } = statSync(`${place}/d.csv`)
+    expect([mode & 0o777, uid, gid]).toEqual([0o640, 65_534, 65_534])
+    expect(readdirSync(place)).toEqual(['d.csv'])
+  })
+
+  test('writes what could be read of a broken capture', async () => {
+    const place = directory('broken')
+    writeFileSync(`${place}/d.csv`, 'old')
+    writeFileSync(`${place}/cut.pcap`, readFileSync(scene).subarray(0, -10))
+    const { status } = await failureOf(replay(`${place}/cut.pcap`, '--csv', `${place}/d.csv`))
+    expect(status).toBe(EXIT.dataError)
+    expect(readFileSync(`${place}/d.csv`, 'utf8').split('\n').length).toBeGreaterThan(800)
+    expect(readdirSync(place)).toEqual(['cut.pcap', 'd.csv'])
+  })
+
+  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+    'ended by %s leaves what was there, and nothing else',
+    async (signal) => {
+      const place = directory(signal)
+      writeFileSync(`${place}/d.csv`, 'old')
+      const args = [
+        'dist/main.js',
+        'replay',
+        '-',
+        '--config',
+        rules,
+        '--csv',
+        `${place}/d.csv`,
+        '--local',
+        '192.0.2.1',
+      ]
+      const child = spawn(process.execPath, args, { stdio: ['pipe', 'ignore', 'inherit'] })
+      const ended = once(child, 'exit')
+      child.stdin.write(readFileSync(scene))
+      await eventually('lines of the CSV', () =>
+        readdirSync(place).some((name) => statSync(`${place}/${name}`).size > 1000),
+      )
+      child.kill(signal)
+      expect(await ended).toEqual([null, signal])
+      expect(readdirSync(place)).toEqual(['d.csv'])
+      expect(readFileSync(`${place}/d.csv`, 'utf8')).toBe('old')
+    },
+  )
+
+  test('writes to what standard output is at once, even where that is a file', async () => {
+    const place = directory('stdout')
+    const out = openSync(`${place}/out`, 'w')
+    const args = ['dist/main.js', 'replay', scene, '--config', rules, '--csv', '/dev/stdout']
+    const { status } = spawnSync(process.execPath, args, { stdio: ['ignore', out, 'inherit'] })
+    closeSync(out)
+    expect(status).toBe(0)
+    expect(readFileSync(`${place}/out`, 'utf8')).toContain('Limited')
   })
 })

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { formatPrefix } from '../../src/net/prefix.ts'
 import { decode } from '../../src/path/decode.ts'
 import { Attempt } from '../../src/replay/attempt.ts'
+import { FlowTable } from '../../src/replay/flows/flow-table.ts'
 import { type Flow, FlowTracker } from '../../src/replay/flows/flow-tracker.ts'
 import { type PacketFields, packet } from '../lib/packets.ts'
 
@@ -250,6 +251,10 @@ test('connections at the same time are counted apart', () => {
   wait(2000)
   expect(closed.map(({ clientPort }) => clientPort)).toEqual(ports)
   expect(new Set(closed.map(({ toServer }) => toServer.bytes))).toEqual(new Set([5 * HEADERS + 1000]))
+})
+
+test('its records have no gaps: two for each connection that is to fit', () => {
+  expect(new FlowTable(3000).slots).toBe(6000)
 })
 
 test('its memory is bounded: who is forgotten is counted, and those that never came to be go first', () => {

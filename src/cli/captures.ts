@@ -1,9 +1,14 @@
+import { fstatSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { Failure } from '../failure.ts'
 import { brokenCapture } from '../replay/capture/ending.ts'
 import { CaptureReader } from '../replay/capture/reader.ts'
 import type { ReplayedFile } from '../replay/replay.ts'
 import { Progress } from './progress.ts'
+import { onFirstInterrupt } from './signals.ts'
+
+/** What tcpdump writes when it is told to end comes at once. */
+const LAST_PACKETS_MS = 1000
 
 /**
  * Looks at each capture's header, so that a wrong name is found before an hour has gone into those before
@@ -25,6 +30,20 @@ export async function checkCaptures(files: readonly string[]): Promise<number | 
     if (total !== undefined) total += reader.bytesTotal ?? 0
   }
   return total
+}
+
+/**
+ * Ctrl-C ends a capture that comes from a live `tcpdump`, which ends by the same key, and what has come is told. The
+ * second one ends the program.
+ *
+ * @returns a way to stop that
+ */
+export function endLiveCaptureOnInterrupt(files: readonly string[]): () => void {
+  const stats = files.includes('-') ? fstatSync(process.stdin.fd) : undefined
+  if (!stats?.isFIFO() && !stats?.isSocket()) return () => {}
+  return onFirstInterrupt(() => {
+    setTimeout(() => process.stdin.destroy(), LAST_PACKETS_MS).unref()
+  })
 }
 
 /** Shows on a terminal how far the reading of several captures has come. */

@@ -16,7 +16,7 @@ export function replayCommand(): Command {
     .usage('[options] <files...>')
     .argument(
       '[files...]',
-      'pcap or pcapng, plain or compressed, in the order of time; "-" is standard input',
+      'pcap or pcapng, plain or compressed, in the order of time; "-" is standard input, live until Ctrl-C',
     )
     .option('-c, --config <file>', 'policy file', '/etc/sluice/sluice.yaml')
     .addOption(localOption('nor a file that is there', behindLocal))

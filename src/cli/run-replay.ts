@@ -7,7 +7,7 @@ import { replay } from '../replay/replay.ts'
 import type { Recorder } from '../replay/report/recorder.ts'
 import { type NamedOutcome, type Summary, summarize } from '../replay/summary.ts'
 import { VerdictCsv } from '../replay/verdict-csv.ts'
-import { CaptureProgress, checkCaptures, refuseBroken } from './captures.ts'
+import { CaptureProgress, checkCaptures, endLiveCaptureOnInterrupt, refuseBroken } from './captures.ts'
 import { type Output, ReaderGone } from './output.ts'
 import { formatChanges } from './replay-changes.ts'
 import { formatReplay } from './replay-table.ts'
@@ -30,6 +30,7 @@ export async function runReplay(files: readonly string[], options: ReplayCommand
   const report = options.report === undefined ? undefined : await beginReport(options.report, policy)
   const bytesTotal = await checkCaptures(files)
   const csv = options.csv === undefined ? undefined : await openReplacing(options.csv)
+  const endAsEver = endLiveCaptureOnInterrupt(files)
   try {
     const facts = await replayAll({
       files,
@@ -50,6 +51,7 @@ export async function runReplay(files: readonly string[], options: ReplayCommand
   } catch (error) {
     if (!(error instanceof ReaderGone)) throw error
   } finally {
+    endAsEver()
     await csv?.close()
   }
 }

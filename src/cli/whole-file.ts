@@ -4,8 +4,7 @@ import { access, open, realpath, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { EXIT, Failure } from '../failure.ts'
 import { explained, type Output, openOutput } from './output.ts'
-
-const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+import { beforeEnding } from './signals.ts'
 
 /**
  * Finds out before a long replay whether a report can be written to `path`. The name must end in `.html`,
@@ -74,7 +73,7 @@ async function openWhole(path: string): Promise<Output> {
   // It would be replaced whatever its own mode; but somebody has protected it.
   if (before !== undefined) await access(target, constants.W_OK)
   const file = await open(temporary, 'wx', before === undefined ? 0o666 : 0o600)
-  const keepFromSignals = removeOnSignals(temporary)
+  const forget = beforeEnding(() => rmSync(temporary, { force: true }))
   const finish = async () => {
     if (before !== undefined) {
       // Whoever may write to a file of somebody else's may still not make it his.
@@ -88,27 +87,13 @@ async function openWhole(path: string): Promise<Output> {
   const close = async () => {
     await file.close()
     await rm(temporary, { force: true })
-    keepFromSignals()
+    forget()
   }
   return {
     write: (text) => explained(path, file.appendFile(text)),
     finish: () => explained(path, finish()),
     close: () => explained(path, close()),
   }
-}
-
-/** Removes a file before one of these signals ends the program, which it does all the same. @returns a way to stop that */
-function removeOnSignals(path: string): () => void {
-  const stop = () => {
-    for (const signal of ENDING) process.off(signal, end)
-  }
-  const end = (signal: NodeJS.Signals) => {
-    rmSync(path, { force: true })
-    stop()
-    process.kill(process.pid, signal)
-  }
-  for (const signal of ENDING) process.on(signal, end)
-  return stop
 }
 
 /** Behind a symbolic link is the file that is meant. */

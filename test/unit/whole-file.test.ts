@@ -160,29 +160,40 @@ describe('sluice replay --csv', () => {
     expect(readdirSync(place)).toEqual(['cut.pcap', 'd.csv'])
   })
 
+  /** Replays `scene` as if it were live: nothing ends it. @returns once some of the CSV is written */
+  async function replayLive(place: string) {
+    writeFileSync(`${place}/d.csv`, 'old')
+    const options = ['--config', rules, '--csv', `${place}/d.csv`, '--local', '192.0.2.1']
+    const args = ['dist/main.js', 'replay', '-', ...options]
+    const child = spawn(process.execPath, args, { stdio: ['pipe', 'ignore', 'inherit'] })
+    const ended = once(child, 'exit')
+    child.stdin.write(readFileSync(scene))
+    await eventually('lines of the CSV', () =>
+      readdirSync(place).some((name) => statSync(`${place}/${name}`).size > 1000),
+    )
+    return { child, ended }
+  }
+
+  test('of a live capture that Ctrl-C ends has all that came', async () => {
+    const place = directory('live')
+    const { child, ended } = await replayLive(place)
+    child.kill('SIGINT')
+    expect(await ended).toEqual([0, null])
+    const whole = directory('whole')
+    await replay(scene, '--csv', `${whole}/d.csv`, '--local', '192.0.2.1')
+    expect(readFileSync(`${place}/d.csv`, 'utf8')).toBe(readFileSync(`${whole}/d.csv`, 'utf8'))
+    expect(readdirSync(place)).toEqual(['d.csv'])
+  })
+
+  // The first Ctrl-C only ends the capture, within a second.
   test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
-    'ended by %s leaves what was there, and nothing else',
+    'ended by %s, as often as it takes, leaves what was there, and nothing else',
     async (signal) => {
       const place = directory(signal)
-      writeFileSync(`${place}/d.csv`, 'old')
-      const args = [
-        'dist/main.js',
-        'replay',
-        '-',
-        '--config',
-        rules,
-        '--csv',
-        `${place}/d.csv`,
-        '--local',
-        '192.0.2.1',
-      ]
-      const child = spawn(process.execPath, args, { stdio: ['pipe', 'ignore', 'inherit'] })
-      const ended = once(child, 'exit')
-      child.stdin.write(readFileSync(scene))
-      await eventually('lines of the CSV', () =>
-        readdirSync(place).some((name) => statSync(`${place}/${name}`).size > 1000),
-      )
+      const { child, ended } = await replayLive(place)
       child.kill(signal)
+      const again = setInterval(() => child.kill(signal), 100)
+      void ended.then(() => clearInterval(again))
       expect(await ended).toEqual([null, signal])
       expect(readdirSync(place)).toEqual(['d.csv'])
       expect(readFileSync(`${place}/d.csv`, 'utf8')).toBe('old')

@@ -1,5 +1,6 @@
+import { banRows, refusedSources } from './make-rows.ts'
 import type { Outcome } from './outcome.ts'
-import { type BanRow, banRows, type RefusedSource, refusedSources } from './rows.ts'
+import type { BanRow, RefusedSource } from './rows.ts'
 import type { Rows } from './rows-on-demand.ts'
 
 /**

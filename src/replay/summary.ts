@@ -4,22 +4,11 @@ import { formatPrefix } from '../net/prefix.ts'
 import { type Comparison, compareOutcomes } from './compare.ts'
 import { isoTime } from './iso-time.ts'
 import type { Inference } from './local.ts'
+import { banRows, bucketLists, refusedSources, serviceRows, sessionRows } from './make-rows.ts'
 import { notesOf } from './notes.ts'
 import type { Outcome } from './outcome.ts'
 import type { ReplayFacts } from './replay.ts'
-import {
-  type BanRow,
-  type BucketRow,
-  banRows,
-  bucketLists,
-  type QueryRow,
-  type RefusedSource,
-  refusedSources,
-  type ServiceRow,
-  type SourceSessions,
-  serviceRows,
-  sessionRows,
-} from './rows.ts'
+import type { BanRow, BucketRow, QueryRow, RefusedSource, ServiceRow, SourceSessions } from './rows.ts'
 import type { Rows } from './rows-on-demand.ts'
 
 /** A policy and the file that it comes from. */

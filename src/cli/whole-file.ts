@@ -1,5 +1,4 @@
-import { randomUUID } from 'node:crypto'
-import { constants, rmSync } from 'node:fs'
+import { constants, rmSync, type Stats } from 'node:fs'
 import { access, open, realpath, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { EXIT, Failure } from '../failure.ts'
@@ -23,8 +22,7 @@ async function checkTarget(path: string): Promise<void> {
   const target = await targetOf(path)
   const stats = await stat(target).catch(() => undefined)
   if (stats !== undefined && !stats.isFile()) throw new Error('not a regular file')
-  // It would be replaced whatever its own mode; but somebody has protected it.
-  if (stats !== undefined) await access(target, constants.W_OK)
+  await refuseProtected(target, stats)
   await access(dirname(target), constants.W_OK)
 }
 
@@ -68,10 +66,9 @@ export async function openReplacing(path: string): Promise<Output> {
 
 async function openWhole(path: string): Promise<Output> {
   const target = await targetOf(path)
-  const temporary = join(dirname(target), `.sluice-${randomUUID()}.tmp`)
+  const temporary = join(dirname(target), `.sluice-${crypto.randomUUID()}.tmp`)
   const before = await stat(target).catch(() => undefined)
-  // It would be replaced whatever its own mode; but somebody has protected it.
-  if (before !== undefined) await access(target, constants.W_OK)
+  await refuseProtected(target, before)
   const file = await open(temporary, 'wx', before === undefined ? 0o666 : 0o600)
   const forget = beforeEnding(() => rmSync(temporary, { force: true }))
   const finish = async () => {
@@ -94,6 +91,11 @@ async function openWhole(path: string): Promise<Output> {
     finish: () => explained(path, finish()),
     close: () => explained(path, close()),
   }
+}
+
+/** A file would be replaced whatever its own mode; but somebody may have protected it. */
+async function refuseProtected(target: string, stats: Stats | undefined): Promise<void> {
+  if (stats !== undefined) await access(target, constants.W_OK)
 }
 
 /** Behind a symbolic link is the file that is meant. */

@@ -3,16 +3,11 @@ import { openOutput } from './output.ts'
 /** Texts of a few bytes each would cost a system call each. */
 const LEAST_LENGTH = 65_536
 
-/**
- * Writes `value` to standard output as one line of JSON: what `JSON.stringify` makes of it, but never more than a part of
- * it at a time. Whatever can be gone through is a list, of which each item is made when its turn comes.
- *
- * @throws Failure `cannotCreate`; ReaderGone
- */
+/** Writes `value` to standard output as one line of `jsonPieces`. @throws Failure `cannotCreate`; ReaderGone */
 export async function writeJson(value: object): Promise<void> {
   const output = await openOutput('-')
   let text = ''
-  for (const piece of piecesOf(value)) {
+  for (const piece of jsonPieces(value)) {
     text += piece
     if (text.length < LEAST_LENGTH) continue
     await output.write(text)
@@ -21,7 +16,11 @@ export async function writeJson(value: object): Promise<void> {
   await output.write(`${text}\n`)
 }
 
-function* piecesOf(value: unknown): Generator<string> {
+/**
+ * What `JSON.stringify` makes of `value`, but never more than a part of it at a time. Whatever can be gone through is a
+ * list, of which each item is made when its turn comes.
+ */
+export function* jsonPieces(value: unknown): Generator<string> {
   if (typeof value !== 'object' || value === null) yield JSON.stringify(value)
   else if (Symbol.iterator in value) yield* itemsOf(value as Iterable<unknown>)
   else yield* membersOf(value as Readonly<Record<string, unknown>>)
@@ -42,7 +41,7 @@ function* membersOf(object: Readonly<Record<string, unknown>>): Generator<string
     const value = object[name]
     if (value === undefined) continue
     yield `${before}${JSON.stringify(name)}:`
-    yield* piecesOf(value)
+    yield* jsonPieces(value)
     before = ','
   }
   yield before === '{' ? '{}' : '}'

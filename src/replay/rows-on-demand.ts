@@ -36,10 +36,6 @@ export class RowsOnDemand<Item, Row> implements Rows<Row> {
   *[Symbol.iterator](): Generator<Row> {
     for (const item of this.#items) yield this.#make(item)
   }
-
-  toJSON(): Row[] {
-    return [...this]
-  }
 }
 
 /**

@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs'
+import { jsonPieces } from '../../src/cli/write-json.ts'
 import type { Policy } from '../../src/config/policy.ts'
 import { parsePrefix } from '../../src/net/prefix.ts'
 import { Engine } from '../../src/replay/engine.ts'
@@ -45,7 +46,8 @@ export async function replayFiles(
   const facts = await replay({ files, engines, local: local?.map(parsePrefix) })
   await verdicts.flush()
   const named = { file: 'one.yaml', outcome: first }
-  const json = JSON.stringify(summarize(facts, named, second && { file: 'two.yaml', outcome: second }))
+  const summary = summarize(facts, named, second && { file: 'two.yaml', outcome: second })
+  const json = [...jsonPieces(summary)].join('')
   // As JSON has it, where all rows are in arrays.
   return { summary: JSON.parse(json), csv: csv.trim().split('\n').slice(1), text: `${json}\n${csv}` }
 }
